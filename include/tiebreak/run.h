@@ -1,0 +1,100 @@
+/* tiebreak/run.h: from a study file and overrides to finished, recorded runs.
+ *
+ * A batch is what one command asked for: one or more parts (YAML documents), each a study with options, some of them
+ * swept.  It expands to a fixed list of runs.  A batch of one run is that run's folder; otherwise each run has a folder
+ * inside the batch's.  The folder is the truth, the SQLite index can be rebuilt from it. */
+#ifndef TIEBREAK_RUN_H
+#define TIEBREAK_RUN_H
+
+#include <tiebreak/study.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct tb_assignment {
+  const char *key, *text, *origin; /* origin: "command line" or "FILE:LINE" */
+} tb_assignment;
+
+/* A part before expansion: the study and its assignments in order (last wins). */
+typedef struct tb_part {
+  const char *name, *title; /* of the document, or the study's name and "" */
+  const tb_study *study;
+  size_t count;
+  const tb_assignment *assignments;
+} tb_part;
+
+typedef struct tb_batch tb_batch;
+
+/* ---- asking ---- */
+
+/* A batch from a study's name or a YAML file (documents of `key: value` lines; `study:`, `name:` and `title:` are the
+ * document's own; values may be lists or sweeps) with overrides applied to every document whose study knows the key. */
+tb_status tb_batch_new(tb_context *, const char *study_or_file, size_t n_overrides, const tb_assignment *overrides,
+                       tb_batch **);
+void tb_batch_free(tb_batch *);
+size_t tb_batch_runs(const tb_batch *);
+size_t tb_batch_parts(const tb_batch *);
+const tb_part *tb_batch_part(const tb_batch *, size_t i);
+const tb_config *tb_batch_config(const tb_batch *, size_t run);
+const tb_study *tb_batch_study(const tb_batch *, size_t run);
+const char *tb_batch_part_name(const tb_batch *, size_t run);
+
+/* ---- running ---- */
+
+typedef struct tb_run_options {
+  const char *folder; /* default "runs" */
+  const char *name;   /* of the batch; NULL: made from the study and a counter, never an existing one */
+  int threads;        /* 0: all cores */
+  /* Called as things happen, serialised, from any thread; any may be NULL. */
+  void *user;
+  void (*started)(void *user, size_t run, const char *name);
+  void (*progress)(void *user, size_t finished, size_t runs, double fraction, double seconds_left, const char *what);
+  void (*warned)(void *user, size_t run, const char *message);
+  /* In the order of the run list whatever the thread order; record is the run's JSON line. */
+  void (*finished)(void *user, size_t run, tb_status status, const char *record);
+} tb_run_options;
+
+/* Runs everything that is not finished yet; the first failure's status, after the other runs had their chance. */
+tb_status tb_batch_run(tb_context *, tb_batch *, const tb_run_options *);
+const char *tb_batch_folder(const tb_batch *); /* after tb_batch_run */
+/* Takes up a run's or batch's folder again: finished runs are kept, the others continue from their checkpoints. */
+tb_status tb_batch_open(tb_context *, const char *folder, tb_batch **);
+/* Ask all running batches of this process to stop (async-signal-safe): TB_INTERRUPTED or TB_STOPPED. */
+void tb_request_stop(tb_status why);
+void tb_clear_stop(void);
+
+/* ---- what was recorded ---- */
+
+typedef struct tb_record tb_record; /* one finished (or unfinished) run, read back from its folder */
+tb_status tb_record_open(tb_context *, const char *folder, tb_record **);
+void tb_record_free(tb_record *);
+const tb_outcome *tb_record_outcome(const tb_record *);
+const tb_study *tb_record_study(const tb_record *);
+const char *tb_record_folder(const tb_record *);
+const char *tb_record_part(const tb_record *);  /* part name */
+const char *tb_record_title(const tb_record *); /* part title, may be "" */
+const char *tb_record_json(const tb_record *);  /* the contract's line */
+const char *tb_record_state(const tb_record *); /* "finished", "failed", "unfinished" */
+double tb_record_seconds(const tb_record *);
+
+/* Folders of all runs below a run's or batch's name or folder (a batch gives its runs in order).  Names are looked up
+ * in `root`.  Error TB_USAGE: no such run, with a suggestion.  The list belongs to the arena. */
+tb_status tb_runs_resolve(tb_context *, tb_arena *, const char *root, const char *name, size_t *count,
+                          const char ***folders);
+
+typedef struct tb_run_row {
+  const char *name, *study, *part, *state, *started, *summary;
+  double seconds;
+} tb_run_row;
+/* The index, newest first; rebuilt from the folders where it is missing or stale. */
+tb_status tb_runs_list(tb_context *, tb_arena *, const char *root, size_t *count, tb_run_row **rows);
+
+/* Verdicts of all claims that apply to these records, in the order of the studies' claim tables. */
+tb_status tb_claims_judge(tb_context *, tb_arena *, size_t n, tb_record *const *records, size_t *count,
+                          tb_verdict **verdicts);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

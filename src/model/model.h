@@ -1,0 +1,40 @@
+/* A model is a record of graph builders over one parameter vector.
+ *
+ * theta has shape [R, p]: R replicas (seeds, copies for a Jacobian) of the p parameters.  Builders never loop over R.
+ */
+#ifndef TB_MODEL_MODEL_H
+#define TB_MODEL_MODEL_H
+
+#include <tiebreak/graph.h>
+#include <tiebreak/options.h>
+#include <tiebreak/random.h>
+
+typedef struct tb_model_shape {
+  size_t inputs;        /* d */
+  int depth;            /* weight layers */
+  size_t width;         /* of hidden layers */
+  const size_t *widths; /* optional: all hidden widths, depth − 1 of them */
+  tb_unary activation;
+} tb_model_shape;
+
+typedef struct tb_model {
+  const char *name, *summary, *formula, *source;
+  /* Number of parameters. */
+  size_t (*parameters)(const tb_model_shape *);
+  /* Name and shape of the k-th parameter block, for printing; returns false past the last. */
+  bool (*block)(const tb_model_shape *, size_t k, char name[32], size_t *rows, size_t *cols);
+  /* Start: theta[p] from scale and key; start[d] (may be NULL): the predictor to start from, where the model can. */
+  tb_status (*initialise)(tb_context *, const tb_model_shape *, double scale, const double *start, tb_key key,
+                          double *theta);
+  /* theta[R,p] → predictor [R,d]; NULL where the model has none. */
+  tb_value (*predictor)(tb_graph *, const tb_model_shape *, tb_value theta);
+  /* theta[R,p], x[n,d] (shared) or x[R,n,d] → outputs [R,n]. */
+  tb_value (*output)(tb_graph *, const tb_model_shape *, tb_value theta, tb_value x);
+  bool (*can_start)(const tb_model_shape *); /* accepts a start predictor */
+} tb_model;
+
+/* The table, ended by NULL: linear, diagonal, dense, mlp. */
+const tb_model *const *tb_models(void);
+const tb_model *tb_model_find(const char *name);
+
+#endif

@@ -1,0 +1,41 @@
+/* An objective: a model on data with a loss, compiled to the few programs that any method needs.
+ *
+ * No method sees a vanishing quantity: it asks for outputs and for Jᵀc with a cotangent c of its own scale. */
+#ifndef TB_OPTIM_OBJECTIVE_H
+#define TB_OPTIM_OBJECTIVE_H
+
+#include "model/model.h"
+
+typedef enum tb_loss { TB_LOSS_LOGISTIC, TB_LOSS_SQUARE } tb_loss;
+
+typedef struct tb_objective tb_objective;
+
+/* x[n×d], y[n] (±1 for logistic) are copied.  Programs compute in dtype; all arrays here are float64. */
+tb_status tb_objective_new(tb_context *, const tb_model *, const tb_model_shape *, tb_loss, tb_dtype, size_t n,
+                           const double *x, const double *y, tb_objective **);
+void tb_objective_free(tb_objective *);
+size_t tb_objective_rows(const tb_objective *);       /* n */
+size_t tb_objective_inputs(const tb_objective *);     /* d */
+size_t tb_objective_parameters(const tb_objective *); /* p */
+tb_loss tb_objective_loss_kind(const tb_objective *);
+const double *tb_objective_x(const tb_objective *);
+const double *tb_objective_y(const tb_objective *);
+bool tb_objective_has_predictor(const tb_objective *);
+
+/* f[n] */
+tb_status tb_objective_outputs(tb_objective *, const double *theta, double *f);
+/* gradient[p] = Jᵀ c, J = ∂f/∂θ [n×p] */
+tb_status tb_objective_pullback(tb_objective *, const double *theta, const double *c, double *f /* may be NULL */,
+                                double *gradient);
+/* jacobian[n×p] */
+tb_status tb_objective_jacobian(tb_objective *, const double *theta, double *f, double *jacobian);
+/* beta[d]; and D = ∂β/∂θ [d×p] (may be NULL).  Only where the model has a predictor. */
+tb_status tb_objective_predictor(tb_objective *, const double *theta, double *beta, double *d_beta);
+
+/* Logistic: log L with L = mean log(1 + e^{−m_i}); square: log of half the mean squared residual.  Never under- or
+ * overflows. */
+double tb_objective_log_loss(const tb_objective *, const double *f);
+/* −∂L/∂f_i as exp(*log_scale)·r_i with max |r_i| = 1 (all zero: log_scale −inf). */
+void tb_objective_residual(const tb_objective *, const double *f, double *r, double *log_scale);
+
+#endif
