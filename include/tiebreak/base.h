@@ -16,10 +16,10 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__)
-#define TB_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define TB_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define TB_MUST_CHECK            __attribute__((warn_unused_result))
 #else
-#define TB_PRINTF(format, first)
+#define TB_PRINTF(text, first)
 #define TB_MUST_CHECK
 #endif
 
