@@ -97,6 +97,7 @@ tb_status tb_claim_judge(tb_context *, const tb_claim *, size_t n, const tb_outc
 typedef struct tb_estimate {
   double flop, seconds, memory; /* of one run; NaN when unknown */
   double steps;
+  double parameters; /* of the model; 0 or NaN: unknown */
 } tb_estimate;
 
 typedef struct tb_study {

@@ -173,7 +173,7 @@ static void judge_exact(sample *s, tb_verdict *verdict) {
   tb_mean_interval(verdict->seeds, s->per_seed, 0.95, &verdict->low, &verdict->high);
   bool holds = excess(claim->kind, verdict->value, verdict->reference) <= claim->tolerance;
   verdict->word = holds ? TB_HOLDS : TB_FAILS;
-  if (holds && claim->min_seeds > 0 && !enough_seeds(verdict))
+  if (holds && claim->min_seeds > 1 && !enough_seeds(verdict))
     return;
   if (s->count > 1)
     snprintf(verdict->note, sizeof verdict->note, "worst of %zu runs: %.100s", s->count, s->items[worst].outcome->run);
