@@ -54,7 +54,8 @@ tb_status tb_classification_read(tb_context *context, const char *path, bool bia
   if (status || (status = check_header(context, table)))
     goto done;
   if (table->rows == 0) {
-    status = tb_fail(context, TB_BAD_DATA, path, "add a line for each example under the header", "no rows, only a header");
+    status =
+        tb_fail(context, TB_BAD_DATA, path, "add a line for each example under the header", "no rows, only a header");
     goto done;
   }
   if ((status = check_labels(context, table)))

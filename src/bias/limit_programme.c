@@ -1,8 +1,8 @@
 /* The limit of natural gradient flow on separable data, for any n and d.
  *
  * The flow keeps Σ σ(−m_i(t)) z_i = e^{−t} g₀ with g₀ = Σ σ(−m_i(0)) z_i.  Its slope minimises g₀·b under z_i·b ≥ 1,
- * within the span of the rows; the dual c of that programme gives the offset: a row with multiplicity w and multiplier c
- * ends at margin t − log(c/w).  With independent rows every constraint is active and the slope is X⁺y. */
+ * within the span of the rows; the dual c of that programme gives the offset: a row with multiplicity w and multiplier
+ * c ends at margin t − log(c/w).  With independent rows every constraint is active and the slope is X⁺y. */
 #include <math.h>
 #include <string.h>
 

@@ -51,7 +51,6 @@ tb_status tb_certificate_text(tb_context *, const tb_classification *, const dou
 size_t tb_limits_rank(const tb_limits *);
 double tb_limits_condition(const tb_limits *);
 
-
 /* True when the limit exists and is the only solution (after tb_limits_solution). */
 bool tb_limits_unique(const tb_limits *, tb_limit);
 

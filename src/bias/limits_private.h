@@ -19,7 +19,7 @@ struct tb_limits {
   double condition;
   double *row_basis; /* rank×d, orthonormal */
   bool separability_known, separable;
-  double *certificate;        /* n, NULL when separable */
+  double *certificate;         /* n, NULL when separable */
   double *solution[TB_LIMITS]; /* d; NULL: not asked for yet */
   bool not_unique[TB_LIMITS];
   const char *trouble[TB_LIMITS];
