@@ -35,9 +35,12 @@ tb_status tb_singular_values(tb_context *, size_t m, size_t n, double *a, double
 tb_status tb_least_squares(tb_context *, size_t m, size_t n, const double *a, size_t k, const double *b, double rcond,
                            double *x, size_t *rank, double *condition);
 
-/* argmin_x Σ_i exp(log_weight_i) (a_i·x − b_i)², of minimum norm, for weights of any spread (the limit in which weights
- * that underflow against others count only where those leave x undetermined).  Rank-revealing and row-wise stable: rows
- * sorted by weight, decided level by level.  rank counts decided directions; condition is of the unweighted pieces. */
+/* argmin_x Σ_i exp(log_weight_i) (a_i·x − b_i)², a[m×n], of minimum norm, for weights of any spread: where a weight
+ * underflows against others its row counts only for what those leave undetermined (the lexicographic limit), and
+ * log_weight = −inf leaves a row out.  A row adds a direction when what heavier rows leave of it exceeds rcond times
+ * its own norm (rcond <= 0: 10 max(m,n) eps); row-wise backward stable.  rank counts directions; condition is that of
+ * the triangle solved, rows scaled alike (estimated, ∞-norm); both may be NULL.  TB_FAILED for entries that are not
+ * finite. Cost 4 m n² or so. */
 tb_status tb_weighted_least_squares(tb_context *, size_t m, size_t n, const double *a, const double *b,
                                     const double *log_weight, double rcond, double *x, size_t *rank, double *condition);
 
