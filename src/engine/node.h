@@ -112,7 +112,9 @@ struct tb_graph {
                     the other */
   const tb_place *origin; /* while differentiating: the place that new nodes get */
   tb_status status;       /* of the first mistake */
-  char *message;          /* of the first mistake, in the arena */
+  char *message;          /* of the first mistake, in the arena: "matmul: inner sizes differ: …" */
+  char *message_place;    /* "model.c:41" */
+  bool closed;            /* a scan's body: no further inputs */
 };
 
 /* ---- the table of operations ---- */
@@ -141,6 +143,8 @@ extern const tb_op_record tb_ops[TB_OP_COUNT];
 /* Whether (kind, order) exists as a node; the builder rewrites the others (exp′ = exp, log′ = 1/x, …).  Native are
  * order 0 of all, order 1 of relu, and orders 1 … 3 of tanh, erf, sigmoid, gelu and log_normal_cdf. */
 bool tb_unary_native(tb_unary kind, unsigned order);
+/* f^(order), order 1 … 4, of a pair that is not native, composed of nodes that exist. */
+tb_value tb_unary_rewrite_at(tb_place, tb_graph *, tb_unary kind, int order, tb_value a);
 const char *tb_unary_name(tb_unary kind);
 const char *tb_binary_name(tb_binary kind);
 const char *tb_reduction_name(tb_reduction kind);
@@ -198,18 +202,24 @@ static const tb_value tb_no_value = { -1 };
 tb_value tb_node_append(tb_place, tb_graph *, const tb_node *node, size_t operand_count, const tb_value *operands);
 /* Records the first mistake: "file:line: operation: message".  Always gives the failed handle. */
 tb_value tb_graph_fail(tb_place, tb_graph *, const char *operation, const char *format, ...) TB_PRINTF(4, 5);
+/* Whether the graph is sound and the operands are values of it; else the mistake is recorded. */
+bool tb_graph_check(tb_place, tb_graph *, const char *operation, size_t operand_count, const tb_value *operands);
 /* "[8,3]" into the buffer; a scalar is "[]". */
 enum { TB_SHAPE_TEXT = 140 };
 const char *tb_shape_text(size_t rank, const size_t *dims, char buffer[static TB_SHAPE_TEXT]);
 /* The product of dims, or false when its bytes do not fit in 2⁴⁸. */
 bool tb_shape_elements(size_t rank, const size_t *dims, size_t *elements);
 
+/* Widens dims to the common shape with another by NumPy's rule; false where there is none. */
+bool tb_join_shapes(size_t *rank, size_t dims[TB_MAX_RANK], size_t other_rank, const size_t *other_dims);
+
 /* Internal builders that the public header does not offer. */
 tb_value tb_lower_at(tb_place, tb_graph *, tb_value a, double diagonal);
 tb_value tb_pad_at(tb_place, tb_graph *, tb_value a, size_t axis, size_t start, size_t length);
-/* a broadcast or summed to exactly the shape of like. */
 tb_value tb_broadcast_like_at(tb_place, tb_graph *, tb_value a, tb_value like);
-tb_value tb_zeros_like_at(tb_place, tb_graph *, tb_value a);
+tb_value tb_fill_like_at(tb_place, tb_graph *, tb_value like, double value);
+/* The transpose of a broadcast: bar summed to the shape of like. */
+tb_value tb_sum_like_at(tb_place, tb_graph *, tb_value bar, tb_value like);
 
 /* A copy of graph with only the nodes that the outputs need, and all inputs (in their order); outputs_new[i] is the
  * index of outputs[i] in the copy.  Bodies of scans are copied (and pruned) too. */
