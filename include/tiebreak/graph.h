@@ -154,14 +154,17 @@ tb_status tb_scan_at(tb_place, tb_graph *, size_t length, bool reverse, tb_scan_
 
 /* ---- differentiation: graph → graph ---- */
 /* Vector-Jacobian product: inputs_bar[j] = Σ_i outputs_bar[i]ᵀ ∂outputs[i]/∂inputs[j].  An input on which nothing
- * depends gets zeros. */
-tb_status tb_vjp(tb_graph *, size_t n_out, const tb_value *outputs, const tb_value *outputs_bar, size_t n_in,
-                 const tb_value *inputs, tb_value *inputs_bar);
-/* Jacobian-vector product. */
-tb_status tb_jvp(tb_graph *, size_t n_out, const tb_value *outputs, size_t n_in, const tb_value *inputs,
-                 const tb_value *inputs_dot, tb_value *outputs_dot);
+ * depends gets zeros.  Inputs may be any values of the graph, also ones that depend on each other: the derivatives are
+ * total, along every path.  At kinks: relu, absolute, sign, floor and comparisons have the derivative of the left-hand
+ * or flat piece (0), maximum and minimum share it among ties.  Integers and draws have derivative zero. */
+tb_status tb_vjp_at(tb_place, tb_graph *, size_t n_out, const tb_value *outputs, const tb_value *outputs_bar,
+                    size_t n_in, const tb_value *inputs, tb_value *inputs_bar);
+/* Jacobian-vector product: outputs_dot[i] = Σ_j ∂outputs[i]/∂inputs[j] inputs_dot[j]. */
+tb_status tb_jvp_at(tb_place, tb_graph *, size_t n_out, const tb_value *outputs, size_t n_in, const tb_value *inputs,
+                    const tb_value *inputs_dot, tb_value *outputs_dot);
 /* vjp of a scalar with cotangent 1. */
-tb_status tb_gradient(tb_graph *, tb_value scalar, size_t n_in, const tb_value *inputs, tb_value *gradients);
+tb_status tb_gradient_at(tb_place, tb_graph *, tb_value scalar, size_t n_in, const tb_value *inputs,
+                         tb_value *gradients);
 
 /* ---- execution ---- */
 typedef enum tb_executor {
@@ -213,6 +216,10 @@ tb_cost tb_program_cost(const tb_program *);
 #define tb_softplus(g, a)                   tb_unary_at(TB_HERE, g, TB_SOFTPLUS, a)
 #define tb_relu(g, a)                       tb_unary_at(TB_HERE, g, TB_RELU, a)
 #define tb_gelu(g, a)                       tb_unary_at(TB_HERE, g, TB_GELU, a)
+#define tb_log_sigmoid(g, a)                tb_unary_at(TB_HERE, g, TB_LOG_SIGMOID, a)
+#define tb_floor(g, a)                      tb_unary_at(TB_HERE, g, TB_FLOOR, a)
+#define tb_log_normal_cdf(g, a)             tb_unary_at(TB_HERE, g, TB_LOG_NORMAL_CDF, a)
+#define tb_unary(g, f, a)                   tb_unary_at(TB_HERE, g, f, a)
 #define tb_unary_derivative(g, f, order, a) tb_unary_derivative_at(TB_HERE, g, f, order, a)
 #define tb_add(g, a, b)                     tb_binary_at(TB_HERE, g, TB_ADD, a, b)
 #define tb_subtract(g, a, b)                tb_binary_at(TB_HERE, g, TB_SUBTRACT, a, b)
@@ -249,6 +256,9 @@ tb_cost tb_program_cost(const tb_program *);
 #define tb_normal(...)                      tb_normal_at(TB_HERE, __VA_ARGS__)
 #define tb_uniform(...)                     tb_uniform_at(TB_HERE, __VA_ARGS__)
 #define tb_scan(...)                        tb_scan_at(TB_HERE, __VA_ARGS__)
+#define tb_vjp(...)                         tb_vjp_at(TB_HERE, __VA_ARGS__)
+#define tb_jvp(...)                         tb_jvp_at(TB_HERE, __VA_ARGS__)
+#define tb_gradient(...)                    tb_gradient_at(TB_HERE, __VA_ARGS__)
 
 #ifdef __cplusplus
 }

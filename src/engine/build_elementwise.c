@@ -63,8 +63,9 @@ static tb_value with_number(tb_place place, tb_graph *graph, tb_op op, tb_value 
     return tb_no_value;
   if (!tb_dtype_real(tb_node_of(graph, a)->dtype) &&
       (op == TB_OP_POWER || number != floor(number) || fabs(number) > INT32_MAX))
-    return tb_graph_fail(place, graph, name, op == TB_OP_POWER ? "needs float32 or float64, got int32"
-                                                               : "an int32 takes a whole number, not %g", number);
+    return tb_graph_fail(
+        place, graph, name,
+        op == TB_OP_POWER ? "needs float32 or float64, got int32" : "an int32 takes a whole number, not %g", number);
   if (number == neutral)
     return a;
   tb_node node = { .op = op, .attributes.value = number };

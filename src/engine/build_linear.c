@@ -92,8 +92,8 @@ tb_value tb_matmul_at(tb_place place, tb_graph *graph, tb_value a, bool transpos
   return product(place, graph, operands, transpose_a, transpose_b);
 }
 
-/* With one matrix for all vectors, the vectors are the rows of a product with aᵀ; with one vector for all matrices, or a
- * batch of both, the vectors are columns. */
+/* With one matrix for all vectors, the vectors are the rows of a product with aᵀ; with one vector for all matrices, or
+ * a batch of both, the vectors are columns. */
 tb_value tb_matvec_at(tb_place place, tb_graph *graph, tb_value a, tb_value x) {
   if (!tb_graph_check(place, graph, "matvec", 2, (tb_value[]){ a, x }))
     return tb_no_value;
@@ -138,8 +138,7 @@ static bool square(tb_place place, tb_graph *graph, const char *name, const tb_n
 }
 
 tb_value tb_cholesky_at(tb_place place, tb_graph *graph, tb_value a) {
-  if (!tb_graph_check(place, graph, "cholesky", 1, &a) ||
-      !square(place, graph, "cholesky", tb_node_of(graph, a)))
+  if (!tb_graph_check(place, graph, "cholesky", 1, &a) || !square(place, graph, "cholesky", tb_node_of(graph, a)))
     return tb_no_value;
   return tb_node_append(place, graph, &(tb_node){ .op = TB_OP_CHOLESKY }, 1, &a);
 }

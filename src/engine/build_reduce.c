@@ -1,4 +1,5 @@
-/* Reductions, and softmax over the last axis.  A mean is a sum divided by the count, so it needs no rules of its own. */
+/* Reductions, and softmax over the last axis.  A mean is a sum divided by the count, so it needs no rules of its own.
+ */
 #include "engine/rules.h"
 
 bool tb_reduce_shape(tb_graph *graph, tb_node *node) {

@@ -27,9 +27,9 @@ static const char *const unary_names[] = {
   [TB_LOG_NORMAL_CDF] = "log_normal_cdf",
 };
 static const char *const binary_names[] = {
-  [TB_ADD] = "add",         [TB_SUBTRACT] = "subtract", [TB_MULTIPLY] = "multiply",
-  [TB_DIVIDE] = "divide",   [TB_MAXIMUM] = "maximum",   [TB_MINIMUM] = "minimum",
-  [TB_LESS] = "less",       [TB_LESS_EQUAL] = "less_equal", [TB_EQUAL] = "equal",
+  [TB_ADD] = "add",       [TB_SUBTRACT] = "subtract",     [TB_MULTIPLY] = "multiply",
+  [TB_DIVIDE] = "divide", [TB_MAXIMUM] = "maximum",       [TB_MINIMUM] = "minimum",
+  [TB_LESS] = "less",     [TB_LESS_EQUAL] = "less_equal", [TB_EQUAL] = "equal",
 };
 static const char *const reduction_names[] = {
   [TB_SUM] = "sum", [TB_MEAN] = "mean", [TB_MAX] = "max", [TB_MIN] = "min", [TB_LOGSUMEXP] = "logsumexp",

@@ -8,7 +8,7 @@
 #define TB_SHAPE_RULE(name) bool tb_##name##_shape(tb_graph *, tb_node *)
 #define TB_VJP_RULE(name)                                                                                              \
   void tb_##name##_vjp(tb_graph *, uint32_t self, const tb_value *bars, const bool *wanted, tb_value *operand_bars)
-#define TB_JVP_RULE(name)   void tb_##name##_jvp(tb_graph *, uint32_t self, const tb_value *operand_dots, tb_value *dots)
+#define TB_JVP_RULE(name) void tb_##name##_jvp(tb_graph *, uint32_t self, const tb_value *operand_dots, tb_value *dots)
 #define TB_NAIVE_RULE(name)                                                                                            \
   tb_status tb_##name##_naive(tb_context *, const tb_graph *, const tb_node *, const void *const *operands, void *out)
 #define TB_DERIVATIVES(name)                                                                                           \
@@ -25,7 +25,6 @@ TB_SHAPE_RULE(solve);
 TB_SHAPE_RULE(transpose);
 TB_SHAPE_RULE(concat);
 TB_SHAPE_RULE(reduce);
-TB_SHAPE_RULE(scan);
 
 TB_DERIVATIVES(unary);
 TB_DERIVATIVES(binary);
@@ -50,7 +49,6 @@ TB_DERIVATIVES(scatter_add);
 TB_DERIVATIVES(reduce);
 TB_DERIVATIVES(softmax);
 TB_DERIVATIVES(log_softmax);
-TB_DERIVATIVES(scan);
 
 TB_NAIVE_RULE(fill);
 TB_NAIVE_RULE(constant);
