@@ -143,7 +143,7 @@ static tb_status execute(tb_context *context, const tb_graph *graph, const void 
   }
   for (size_t i = 0; i < n_out && status == TB_OK; i++)
     if (graph->nodes[outputs[i]]->elements)
-      memcpy(out[i], e.values[outputs[i]], tb_node_bytes(graph->nodes[outputs[i]]));
+      memmove(out[i], e.values[outputs[i]], tb_node_bytes(graph->nodes[outputs[i]]));
   for (uint32_t i = 0; e.owned && i < graph->count; i++)
     tb_release(context, e.owned[i]);
   tb_release(context, e.values);
