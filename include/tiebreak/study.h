@@ -57,7 +57,9 @@ typedef enum tb_claim_kind {
   TB_CLAIM_AT_MOST,  /* value ≤ reference + tolerance in every run */
   TB_CLAIM_AT_LEAST, /* value ≥ reference − tolerance in every run */
   TB_CLAIM_BELOW, /* paired by seed: mean(value of arm 0 − value of arm 1) < −tolerance, 95 % interval excluding it */
-  TB_CLAIM_MEAN   /* the mean over seeds agrees with the reference within tolerance plus the 95 % interval */
+  TB_CLAIM_MEAN, /* the mean over seeds agrees with the reference within tolerance plus the 95 % interval */
+  TB_CLAIM_SLOPE /* value grows with reference at slope 1: least squares in each seed, mean over seeds within tolerance
+                  */
 } tb_claim_kind;
 
 typedef enum tb_verdict_word { TB_HOLDS, TB_FAILS, TB_UNDECIDED } tb_verdict_word;
@@ -74,15 +76,17 @@ typedef struct tb_claim {
   int min_seeds; /* BELOW and MEAN: fewer give TB_UNDECIDED; 0 for exact claims */
   /* −1: the claim does not apply to this run; 0 or 1: which arm of a paired comparison (0 where there is but one). */
   int (*arm)(const tb_config *config);
-  /* Value and reference on one run (BELOW: value only). */
+  /* Value and reference on one run (BELOW: value, reference 0).  Both NaN: the claim does not apply to this run after
+   * all (its data are of another shape, it has not gone far enough). */
   tb_status (*measure)(tb_context *, const tb_outcome *, double *value, double *reference);
 } tb_claim;
 
 typedef struct tb_verdict {
   const tb_claim *claim;
   tb_verdict_word word;
-  double value, reference; /* exact kinds: of the worst run; BELOW: mean difference and 0; MEAN: mean and reference */
-  double low, high;        /* 95 % interval of the value where several seeds ran; NaN otherwise */
+  /* exact kinds: of the worst run; BELOW: mean difference and 0; MEAN: mean and reference; SLOPE: slope and 1 */
+  double value, reference;
+  double low, high; /* 95 % interval of the value where several seeds ran; NaN otherwise */
   size_t runs, seeds;
   char note[160]; /* why undecided, or which run was worst; may be empty */
 } tb_verdict;

@@ -5,6 +5,8 @@
  * always clean.  Every block carries its size in front, which is how the allocator learns the old size. */
 #include <tiebreak/base.h>
 
+#include "utf8.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,20 +94,6 @@ void tb_context_clear(tb_context *context) {
 
 /* ---- clean text ---- */
 
-/* Bytes of the well-formed UTF-8 sequence at s (RFC 3629), 0 when it is malformed.  s ends with a zero byte. */
-static size_t utf8_length(const unsigned char *s) {
-  if (s[0] < 0x80)
-    return 1;
-  size_t n = s[0] >= 0xc2 && s[0] <= 0xdf ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : 0;
-  for (size_t i = 1; i < n; i++)
-    if ((s[i] & 0xc0) != 0x80)
-      return 0;
-  if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-      (s[0] == 0xf4 && s[1] > 0x8f))
-    return 0;
-  return n;
-}
-
 static bool control(unsigned char c) {
   return (c < 0x20 && c != '\n') || c == 0x7f;
 }
@@ -116,7 +104,7 @@ static void copy_clean(char *out, size_t size, const char *text) {
   const unsigned char *s = (const unsigned char *)text;
   size_t length = 0;
   while (*s) {
-    size_t n = utf8_length(s);
+    size_t n = tb_utf8_length((const char *)s);
     bool replace = n == 0 || control(*s) || (n == 2 && s[0] == 0xc2 && s[1] < 0xa0); /* C1 controls too */
     size_t width = replace ? 1 : n;
     if (length + width + sizeof ellipsis > size) {
@@ -173,7 +161,7 @@ void tb_fail_excerpt(tb_context *context, const char *line, size_t column) {
     characters = 1;
   }
   for (size_t i = start; i < end;) {
-    size_t n = utf8_length(s + i);
+    size_t n = tb_utf8_length(line + i);
     if (column > i && column <= i + (n ? n : 1))
       caret = characters;
     if (characters >= EXCERPT_WIDTH) {

@@ -3,6 +3,7 @@
  * Exact kinds look at the worst run: |v − r|, v − r or r − v against the tolerance.  BELOW compares two arms: the mean
  * over seeds of v₀ − v₁, paired by seed and by every option that both arms vary in the same way, with Student's 95 %
  * interval of that mean.  MEAN compares the mean over seeds of v − r with the tolerance plus the interval's half width.
+ * SLOPE fits v = a + b r over the runs of each seed and compares the mean of b with 1.
  * A seed counts once however many runs share it.  Nothing here knows a study by name. */
 #include <math.h>
 #include <stdio.h>
@@ -219,6 +220,36 @@ static void judge_mean(sample *s, tb_verdict *verdict) {
     verdict->word = fabs(difference) <= claim->tolerance + half ? TB_HOLDS : TB_FAILS;
 }
 
+/* Least-squares slopes of value over reference, one a seed; seeds whose references are all the same have none. */
+static size_t slopes_by_seed(sample *s) {
+  size_t seeds = 0;
+  for (size_t i = 0, end; i < s->count; i = end) {
+    double r = 0, v = 0, rr = 0, rv = 0;
+    for (end = i; end < s->count && strcmp(s->items[end].seed, s->items[i].seed) == 0; end++)
+      r += s->items[end].reference, v += s->items[end].value;
+    for (size_t j = i; j < end; j++) {
+      double centred = s->items[j].reference - r / (double)(end - i);
+      rr += centred * centred;
+      rv += centred * (s->items[j].value - v / (double)(end - i));
+    }
+    if (rr != 0)
+      s->per_seed[seeds++] = rv / rr;
+  }
+  return seeds;
+}
+
+static void judge_slope(sample *s, tb_verdict *verdict) {
+  const tb_claim *claim = verdict->claim;
+  verdict->reference = 1;
+  verdict->seeds = slopes_by_seed(s);
+  verdict->value = verdict->seeds ? tb_mean_of(verdict->seeds, s->per_seed) : NAN;
+  tb_mean_interval(verdict->seeds, s->per_seed, 0.95, &verdict->low, &verdict->high);
+  if (verdict->seeds == 0)
+    undecided(verdict, "no seed has two points of the line");
+  else if (enough_seeds(verdict))
+    verdict->word = fabs(verdict->value - 1) <= claim->tolerance ? TB_HOLDS : TB_FAILS;
+}
+
 /* Measures the claim on every outcome it applies to.  *problem: the first run on which it cannot be measured. */
 static tb_status measure_all(sample *s, const tb_claim *claim, size_t n, const tb_outcome *outcomes,
                              const char **problem) {
@@ -233,6 +264,8 @@ static tb_status measure_all(sample *s, const tb_claim *claim, size_t n, const t
     tb_status status = claim->measure(s->context, &outcomes[i], &item->value, &item->reference);
     if (status == TB_NO_MEMORY)
       return status;
+    if (!status && isnan(item->value) && isnan(item->reference))
+      s->count--; /* the measure found that the claim does not apply */
     if (status && !*problem)
       *problem = tb_arena_text(s->arena, tb_context_message(s->context));
   }
@@ -266,6 +299,8 @@ tb_status tb_claim_judge(tb_context *context, const tb_claim *claim, size_t n, c
     status = judge_below(&s, verdict);
   else if (claim->kind == TB_CLAIM_MEAN)
     judge_mean(&s, verdict);
+  else if (claim->kind == TB_CLAIM_SLOPE)
+    judge_slope(&s, verdict);
   else
     judge_exact(&s, verdict);
 done:
