@@ -36,7 +36,7 @@ typedef struct sample {
 
 /* Equal up to rounding: the same requested time, recorded by two runs. */
 static bool same_time(double a, double b) {
-  return a == b || fabs(a - b) <= 1e-9 * fmax(1, fabs(a));
+  return a == b || (isfinite(a) && fabs(a - b) <= 1e-9 * fmax(1, fabs(a)));
 }
 
 /* The run's value at log_t, between the neighbours i − 1 and i found by walking on from *at. */

@@ -80,8 +80,8 @@ static tb_status draw_damping(tb_context *context, tb_arena *arena, const tb_cha
   tb_lines_write(&plot, picture->file, &picture->csv, &picture->script);
   for (size_t l = 0; l < count; l++) {
     const tb_group *group = &groups[lines[l].series];
-    double q[3];
-    size_t have;
+    double q[3] = { NAN, NAN, NAN };
+    size_t have = 0;
     if (crossing(context, arena, group, q, &have) != TB_OK)
       return tb_context_status(context);
     if (have == 0)

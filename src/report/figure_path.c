@@ -13,17 +13,17 @@
 #include "report/layout.h"
 #include "report/write.h"
 
-typedef struct path {
+typedef struct trail {
   size_t group, panel, series;
   const tb_outcome *outcome;
-} path;
+} trail;
 
 /* The plane: p[i] is coordinate i of a predictor. */
-typedef struct plane {
+typedef struct projection {
   size_t d;
   double *u, *v;           /* [d] each, orthonormal */
   double share_u, share_v; /* of the snapshots' squared length */
-} plane;
+} projection;
 
 static tb_metric_value beta_of(const tb_metrics *snapshot, size_t d) {
   tb_metric_value beta = tb_metrics_find(snapshot, "beta");
@@ -77,21 +77,21 @@ static bool same_problem(const tb_outcome *a, const tb_outcome *b) {
 }
 
 /* One run of each group, all on the first one's problem. */
-static size_t choose(size_t n_groups, const tb_group *groups, const tb_layout *layout, path *paths) {
+static size_t choose(size_t n_groups, const tb_group *groups, const tb_layout *layout, trail *paths) {
   size_t count = 0;
   for (size_t g = 0; g < n_groups; g++)
     for (size_t r = 0; r < groups[g].n; r++) {
       const tb_outcome *outcome = groups[g].runs[r]->outcome;
       if (outcome->n_snapshots < 3 || dimension(outcome) < 2 || (count > 0 && !same_problem(paths[0].outcome, outcome)))
         continue;
-      paths[count++] = (path){ g, layout->panel_of[g], layout->series_of[g], outcome };
+      paths[count++] = (trail){ g, layout->panel_of[g], layout->series_of[g], outcome };
       break;
     }
   return count;
 }
 
 /* Where the picture ends: the least of the paths' largest norms. */
-static double radius_of(size_t n, const path *paths, size_t d) {
+static double radius_of(size_t n, const trail *paths, size_t d) {
   double radius = INFINITY;
   for (size_t p = 0; p < n; p++) {
     double farthest = 0;
@@ -107,7 +107,7 @@ static double radius_of(size_t n, const path *paths, size_t d) {
 }
 
 /* The points of a path within the radius, the first one beyond it cut off on the circle. */
-static size_t points_of(const path *path, size_t d, double radius, double *points, const tb_metrics **snapshots) {
+static size_t points_of(const trail *path, size_t d, double radius, double *points, const tb_metrics **snapshots) {
   size_t count = 0;
   for (size_t s = 0; s < path->outcome->n_snapshots; s++) {
     tb_metric_value beta = beta_of(path->outcome->snapshots[s], d);
@@ -134,7 +134,7 @@ static size_t points_of(const path *path, size_t d, double radius, double *point
 }
 
 /* The two principal directions of n points [n × d], by singular values. */
-static tb_status principal(tb_context *context, tb_arena *arena, size_t n, const double *points, plane *plane) {
+static tb_status principal(tb_context *context, tb_arena *arena, size_t n, const double *points, projection *plane) {
   size_t d = plane->d, k = n < d ? n : d;
   double *copy = tb_arena_allocate(arena, n * d, sizeof *copy), *s = tb_arena_allocate(arena, k, sizeof *s);
   double *vt = tb_arena_allocate(arena, k * d, sizeof *vt), *rest = tb_arena_allocate(arena, k, sizeof *rest);
@@ -162,11 +162,11 @@ static void orient(size_t n, const double *points, size_t d, double *axis) {
     axis[j] = -axis[j];
 }
 
-typedef struct box {
+typedef struct bounds {
   double x0, x1, y0, y1;
-} box;
+} bounds;
 
-static void widen(box *box, double x, double y) {
+static void widen(bounds *box, double x, double y) {
   box->x0 = fmin(box->x0, x);
   box->x1 = fmax(box->x1, x);
   box->y0 = fmin(box->y0, y);
@@ -174,8 +174,8 @@ static void widen(box *box, double x, double y) {
 }
 
 /* The references as points on the circle of the picture, seen in the plane; returns how many. */
-static size_t add_references(const tb_outcome *outcome, const plane *plane, double radius, tb_text *csv,
-                             tb_text *script, box *box, tb_arena *arena) {
+static size_t add_references(const tb_outcome *outcome, const projection *plane, double radius, tb_text *csv,
+                             tb_text *script, bounds *box, tb_arena *arena) {
   size_t count = 0;
   const char *names[16];
   int colours[16];
@@ -203,8 +203,8 @@ static size_t add_references(const tb_outcome *outcome, const plane *plane, doub
   return count;
 }
 
-static void add_path(const path *path, size_t n, const double *points, const tb_metrics *const *snapshots,
-                     const plane *plane, const char *panel, const char *series, tb_text *csv, box *box) {
+static void add_path(const trail *path, size_t n, const double *points, const tb_metrics *const *snapshots,
+                     const projection *plane, const char *panel, const char *series, tb_text *csv, bounds *box) {
   for (size_t i = 0; i < n; i++) {
     double x = dot(plane->d, plane->u, points + i * plane->d), y = dot(plane->d, plane->v, points + i * plane->d);
     double t = tb_metrics_get(snapshots[i], "t"), log_t = tb_snapshot_log_time(snapshots[i]);
@@ -217,7 +217,7 @@ static void add_path(const path *path, size_t n, const double *points, const tb_
   }
 }
 
-static void write_script(const tb_layout *layout, const plane *plane, box box, tb_picture *picture) {
+static void write_script(const tb_layout *layout, const projection *plane, bounds box, tb_picture *picture) {
   tb_text *script = &picture->script;
   const char *names[64];
   int colours[64];
@@ -248,7 +248,7 @@ static void write_script(const tb_layout *layout, const plane *plane, box box, t
 static tb_status draw_path(tb_context *context, tb_arena *arena, const tb_chapter *chapter, size_t n_groups,
                            tb_group *groups, tb_picture *picture) {
   tb_layout layout;
-  path *paths = tb_arena_allocate(arena, n_groups, sizeof *paths);
+  trail *paths = tb_arena_allocate(arena, n_groups, sizeof *paths);
   size_t *lengths = tb_arena_allocate(arena, n_groups, sizeof *lengths);
   if (!paths || !lengths || tb_layout_of(context, arena, n_groups, groups, &layout) != TB_OK)
     return tb_context_status(context);
@@ -260,9 +260,9 @@ static tb_status draw_path(tb_context *context, tb_arena *arena, const tb_chapte
     most += paths[p].outcome->n_snapshots;
   double *points = tb_arena_allocate(arena, most * d, sizeof *points);
   const tb_metrics **snapshots = tb_arena_allocate(arena, most, sizeof *snapshots);
-  plane plane = { .d = d,
-                  .u = tb_arena_allocate(arena, d, sizeof(double)),
-                  .v = tb_arena_allocate(arena, d, sizeof(double)) };
+  projection plane = { .d = d,
+                       .u = tb_arena_allocate(arena, d, sizeof(double)),
+                       .v = tb_arena_allocate(arena, d, sizeof(double)) };
   if (!points || !snapshots || !plane.u || !plane.v)
     return tb_context_status(context);
   double radius = radius_of(count, paths, d);
@@ -279,7 +279,7 @@ static tb_status draw_path(tb_context *context, tb_arena *arena, const tb_chapte
     orient(n, points, d, plane.u);
     orient(n, points, d, plane.v);
   }
-  box box = { 0, 0, 0, 0 };
+  bounds box = { 0, 0, 0, 0 };
   tb_text_add(&picture->csv, "what,panel,series,t,log_t,x,y,panel_name,name\n");
   for (size_t p = 0, at = 0; p < count; at += lengths[p++])
     add_path(&paths[p], lengths[p], points + at * d, snapshots + at, &plane, layout.panels[paths[p].panel],

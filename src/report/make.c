@@ -2,7 +2,7 @@
  *
  * The page never fails for want of a picture: without gnuplot, or where gnuplot refuses a script, it says so and gives
  * data and script. */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

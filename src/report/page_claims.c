@@ -28,6 +28,8 @@ static const struct {
                             "below zero by more than the tolerance." },
   [TB_CLAIM_MEAN] = { "≈", "The mean over seeds must agree with the reference within the tolerance plus its 95 % "
                            "interval." },
+  [TB_CLAIM_SLOPE] = { "≈", "A slope, fitted in each seed by least squares: its mean over seeds must be 1 within the "
+                            "tolerance." },
 };
 
 enum { DIGITS = 6 };
