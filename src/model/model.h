@@ -19,11 +19,13 @@ typedef struct tb_model_shape {
 
 typedef struct tb_model {
   const char *name, *summary, *formula, *source;
-  /* Number of parameters. */
+  /* Number of parameters p; SIZE_MAX when it overflows. */
   size_t (*parameters)(const tb_model_shape *);
   /* Name and shape of the k-th parameter block, for printing; returns false past the last. */
   bool (*block)(const tb_model_shape *, size_t k, char name[32], size_t *rows, size_t *cols);
   /* Start: theta[p] from scale and key; start[d] (may be NULL): the predictor to start from, where the model can. */
+  /* dense, mlp: theta ~ N(0, scale²); diagonal: u = v = scale ≥ 0; linear: scale is not used.  TB_USAGE where a start
+   * is not possible. */
   tb_status (*initialise)(tb_context *, const tb_model_shape *, double scale, const double *start, tb_key key,
                           double *theta);
   /* theta[R,p] → predictor [R,d]; NULL where the model has none. */
@@ -36,5 +38,9 @@ typedef struct tb_model {
 /* The table, ended by NULL: linear, diagonal, dense, mlp. */
 const tb_model *const *tb_models(void);
 const tb_model *tb_model_find(const char *name);
+
+/* Refuses shapes that make no sense or no sane size (TB_USAGE): no inputs, depth out of range, an empty layer, more
+ * than 2^28 parameters. */
+tb_status tb_model_check(tb_context *, const tb_model *, const tb_model_shape *);
 
 #endif

@@ -27,15 +27,25 @@ typedef struct tb_natural_report {
 typedef struct tb_natural tb_natural; /* work space */
 tb_status tb_natural_new(tb_context *, tb_objective *, tb_fisher, double damping, tb_natural **);
 void tb_natural_free(tb_natural *);
+/* Errors: TB_FAILED when D has lost rank (report->rank_loss) or the velocity is not finite.  report may be NULL. */
 tb_status tb_natural_velocity(tb_natural *, const double *theta, double *velocity, double *velocity_beta,
                               tb_natural_report *);
+
+/* The e^{−t} law, by which the scales of L and F are right: under the exact natural gradient flow of a linear model
+ * d∇L/dt = ∇²L θ' = −∇L.  Returns ‖∇²L v + ∇L‖/‖∇L‖ for a velocity v[p]; with the mean in L and the sum in F, or the
+ * other way round, it is 1 − 1/n or n − 1. */
+tb_status tb_natural_law_error(tb_objective *, const double *theta, const double *velocity, double *error);
+/* Checks the law and m' = 1 + e^{−m} on built-in data for every model and Fisher matrix that obeys them: TB_FAILED,
+ * with what broke, when one doesn't.  Takes milliseconds. */
+tb_status tb_natural_self_test(tb_context *);
 
 typedef struct tb_method_options {
   double lr, momentum, beta1, beta2, epsilon, damping;
   tb_fisher fisher;
 } tb_method_options;
 
-typedef struct tb_stepper tb_stepper; /* state of a discrete method */
+typedef struct tb_stepper tb_stepper;             /* state of a discrete method */
+typedef struct tb_flow_velocity tb_flow_velocity; /* private: what a flow integrates */
 
 typedef struct tb_method {
   const char *name, *summary, *formula, *source;
@@ -44,6 +54,7 @@ typedef struct tb_method {
   size_t state; /* vectors of p doubles that the method keeps besides theta (momentum 1, adam 2) */
   /* Discrete: one step of theta in place; k counts from 0; state[state*p]. NULL for flows. */
   tb_status (*step)(tb_stepper *, uint64_t k, double *theta, double *state);
+  const tb_flow_velocity *velocity; /* flows; NULL for discrete methods */
 } tb_method;
 
 const tb_method *const *tb_methods(void);
@@ -64,19 +75,21 @@ typedef enum tb_stop {
   TB_STOP_PAUSED
 } tb_stop;
 
-/* The flow of a method on an objective from theta.  Independent variable: log1p(t) for gf (a gradient flow's margins
- * grow like log t), t for ngf.  State theta.  Metrics right to 1e-10·max(1,|value|), events to 1e-9 relative in t. */
+/* The flow of a method on an objective from theta[p].  The independent variable (the clock) is t, or s = log(1 + t)
+ * where margins grow like log t: gf, population Fisher, damped natural gradient; t = e^{10⁶} is then s = 10⁶. Metrics
+ * right to 1e-10·max(1,|value|), events to 1e-9 relative in t (float32: to the type's rounding). */
 typedef struct tb_trajectory tb_trajectory;
 typedef struct tb_flow_limits {
-  double until_loss;   /* stop when the loss falls to it; 0 or less: never (log_until_loss = log) */
+  double until_loss;   /* stop when the loss falls to it; 0 or less: never */
   double until_margin; /* stop when the least margin reaches it; inf: never (logistic only) */
 } tb_flow_limits;
+/* theta: the start, copied.  Give the same start when a saved trajectory is restored: it sets the tolerances. */
 tb_status tb_trajectory_new(tb_context *, const tb_method *, const tb_method_options *, tb_objective *,
                             const tb_flow_limits *, const double *theta, tb_trajectory **);
 void tb_trajectory_free(tb_trajectory *);
-/* Advances to time exactly (log_time = log of it, for times beyond 1e308; pass -inf to use `time`), or to a limit, or
- * to a blow-up. pause is asked now and then (deterministic points); true: save theta and clock, return TB_STOP_PAUSED.
- */
+/* Advances to time exactly (inf: as far as it goes), or to a limit, or to a blow-up; a limit met already ends it at
+ * once. pause (may be NULL) is asked now and then, at points that depend on the problem only; true: stop there with
+ * TB_STOP_PAUSED; clock and theta saved at any stop and restored go on to the same bits. */
 tb_status tb_trajectory_advance(tb_trajectory *, double time, bool (*pause)(void *user), void *user, tb_stop *why);
 const double *tb_trajectory_theta(const tb_trajectory *);
 double tb_trajectory_time(const tb_trajectory *); /* may be inf */
@@ -84,10 +97,10 @@ double tb_trajectory_log_time(const tb_trajectory *);
 /* Clock of the integrator for a checkpoint (with theta it restarts to the same bits). */
 double tb_trajectory_clock(const tb_trajectory *);
 tb_status tb_trajectory_restore(tb_trajectory *, double clock, const double *theta);
-/* d(theta)/dt up to a positive factor, and the predictor's (may be NULL). */
+/* d(theta)/dt[p] up to a positive factor, and the predictor's [d] (may be NULL, or the model have none). */
 tb_status tb_trajectory_velocity(tb_trajectory *, double *velocity, double *velocity_beta);
 /* Rank, conditioning: of the last and the worst natural-gradient evaluation so far. */
 tb_natural_report tb_trajectory_report(const tb_trajectory *, bool worst);
-const char *tb_trajectory_reason(const tb_trajectory *); /* of a blow-up: "the predictor map lost rank …" */
+const char *tb_trajectory_reason(const tb_trajectory *); /* of a blow-up: "the predictor map D lost rank …", else "" */
 
 #endif

@@ -1,0 +1,57 @@
+/* The parts of a natural-gradient evaluation: the data prepared once, the systems solved each time.
+ *
+ * Private to natural.c, natural_data.c and natural_solve.c. */
+#ifndef TB_OPTIM_NATURAL_PARTS_H
+#define TB_OPTIM_NATURAL_PARTS_H
+
+#include "optim/minimum_norm.h"
+#include "optim/natural.h"
+
+#define TB_NO_ROW SIZE_MAX
+
+struct tb_natural {
+  tb_context *context;
+  tb_objective *objective;
+  tb_fisher fisher;
+  double damping, epsilon; /* epsilon: relative error of the programs' numbers */
+  size_t n, d, p;
+  bool in_predictor; /* the inverse is taken in predictor space */
+  bool linear;       /* there is a predictor */
+  /* Distinct rows; of a linear predictor only those that are not zero. */
+  size_t m;
+  size_t *group, *first; /* n: distinct row of a row or TB_NO_ROW; m: its first row */
+  double *x;             /* m×d */
+  bool full_rows;        /* X has rank m (linear predictors) */
+  bool reduced;          /* parameter space by way of V: X hasn't rank m, or has rank d */
+  size_t rank_x;
+  double condition_x;
+  double *basis; /* rank_x×d: V, where rank_x < min(m, d); else NULL */
+  tb_minimum_norm *data, *lift, *system;
+  size_t system_rows;
+  double *f, *log_w, *b;                   /* n */
+  double *log_weight, *target, *log_delta; /* m */
+  double *beta, *velocity_beta, *pull;     /* d */
+  double *map, *jacobian, *rows;           /* D[d×p], J[n×p], what stands in for J [system_rows×p] */
+  double *tall, *tall_b, *tall_w;          /* (m + c)×c, m + c, m + c: rows with those of the damping below */
+  double *normal, *image;                  /* c×c, c with c = d or p: damped normal equations */
+};
+
+typedef struct tb_solution {
+  double log_scale;
+  size_t rank;
+  double condition;
+  bool fast;
+} tb_solution;
+
+/* Allocates, groups equal rows, finds the rank of the data.  The caller frees whatever was made. */
+tb_status tb_natural_prepare(tb_natural *);
+
+/* log_weight[m] and target[m] of the distinct rows from log_w[n] and b[n]. */
+void tb_natural_merge(tb_natural *);
+
+/* v[c] = −(F + λI)⁺∇L for rows a[m×c].  system: work space for m×c, NULL where a is known to lack rank m; factored: it
+ * holds the factors of a already. */
+tb_status tb_natural_solve(tb_natural *, size_t c, const double *a, tb_minimum_norm *system, bool factored, double *v,
+                           tb_solution *found);
+
+#endif
