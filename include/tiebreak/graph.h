@@ -192,6 +192,15 @@ typedef struct tb_cost {
 } tb_cost;
 tb_cost tb_program_cost(const tb_program *);
 
+/* ---- the machine ---- */
+
+/* The kernel table that programs made now compute with: "v4" (AVX-512), "v3" (AVX2), "v2" (SSE4.2) or "generic".  It is
+ * the best that the processor can run, or the one that the environment variable TIEBREAK_KERNELS names. */
+const char *tb_kernels_name(void);
+/* Multiply-adds, counted twice, in 10⁹ per second that one core reaches in registers with those kernels, measured for
+ * some milliseconds. */
+double tb_machine_peak(tb_dtype);
+
 /* ---- the same calls without the place ---- */
 #define tb_input(...)                       tb_input_at(TB_HERE, __VA_ARGS__)
 #define tb_scalar(...)                      tb_scalar_at(TB_HERE, __VA_ARGS__)

@@ -9,6 +9,7 @@
 #include <tiebreak/random.h>
 #include <tiebreak/report.h>
 #include <tiebreak/run.h>
+#include <tiebreak/statistics.h>
 #include <tiebreak/study.h>
 
 #define TB_VERSION "0.1.0"

@@ -1,0 +1,93 @@
+/* The kernel tables: what the executor may ask of the processor, one table an instruction set and number type.
+ *
+ * Every kernel accumulates each output in an order that depends on the shape alone, with explicit fused multiply-adds,
+ * so the tables "v3" (AVX2) and "v4" (AVX-512) give the same bits; "generic" and "v2" have no fused multiply-add and
+ * differ in rounding.  Kernels know nothing of graphs, allocate nothing and take no locks.  Arrays are row-major;
+ * leading dimensions (ld…) and strides count elements.  Pointers need only the alignment of their type.  void pointers
+ * are float for the 32-bit tables and double for the 64-bit ones. */
+#ifndef TB_ENGINE_KERNELS_KERNELS_H
+#define TB_ENGINE_KERNELS_KERNELS_H
+
+#include <tiebreak/graph.h>
+
+/* A pointwise operation over a rows × cols block.  out[r,c] = f(a[r,c], b[r,c] …).  Each operand has a row stride (0
+ * repeats a row).  Which operands are scalars of their row is part of the kernel: for "vs" b is read once a row, at
+ * b[r·ldb].  out may be exactly one of the operands with the same strides. */
+typedef void tb_kernel_unary(size_t rows, size_t cols, void *out, size_t ldo, const void *a, size_t lda);
+typedef void tb_kernel_pair(size_t rows, size_t cols, void *out0, size_t ldo0, void *out1, size_t ldo1, const void *a,
+                            size_t lda);
+typedef void tb_kernel_binary(size_t rows, size_t cols, void *out, size_t ldo, const void *a, size_t lda, const void *b,
+                              size_t ldb);
+typedef void tb_kernel_ternary(size_t rows, size_t cols, void *out, size_t ldo, const void *a, size_t lda,
+                               const void *b, size_t ldb, const void *c, size_t ldc);
+
+enum { TB_UNARY_COUNT = TB_LOG_NORMAL_CDF + 1, TB_BINARY_COUNT = TB_EQUAL + 1, TB_REDUCTION_COUNT = TB_LOGSUMEXP + 1 };
+
+/* Forms of a binary operation by its operands: vector ∘ vector, vector ∘ row scalar, row scalar ∘ vector. */
+enum { TB_VV, TB_VS, TB_SV, TB_FORM_COUNT };
+
+/* Fused multiply-adds: a·b + c and c − a·b, b a vector or a scalar of its row. */
+enum { TB_MULTIPLY_ADD, TB_NEGATIVE_MULTIPLY_ADD, TB_FUSED_COUNT };
+
+typedef struct tb_kernel_math {
+  tb_kernel_unary *unary[TB_UNARY_COUNT][4]; /* [function][order of derivative] */
+  tb_kernel_pair *pair[TB_UNARY_COUNT];      /* value and first derivative together; NULL where it saves nothing */
+  tb_kernel_pair *pair2[TB_UNARY_COUNT];     /* first and second derivative together, or NULL */
+  tb_kernel_binary *power;                   /* a^b, b a scalar of its row; exact signs for integer b and a < 0 */
+} tb_kernel_math;
+
+typedef struct tb_kernel_pointwise {
+  tb_kernel_binary *binary[TB_BINARY_COUNT][TB_FORM_COUNT];
+  tb_kernel_ternary *fused[TB_FUSED_COUNT][2]; /* [.][b is a scalar of its row] */
+  tb_kernel_ternary *select;                   /* a ≠ 0 ? b : c */
+  tb_kernel_unary *copy;
+  tb_kernel_unary *spread; /* out[r,c] = a[r·lda]: a row scalar made a vector */
+} tb_kernel_pointwise;
+
+/* c[m×n] = alpha·op(a)[m×k]·op(b)[k×n] + beta·c.  beta = 0 does not read c.  scratch holds tb_kernels::gemm_scratch
+ * elements.  c must not overlap a or b. */
+typedef void tb_kernel_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, double alpha,
+                            const void *a, size_t lda, const void *b, size_t ldb, double beta, void *c, size_t ldc,
+                            void *scratch);
+
+typedef struct tb_kernel_reduce {
+  /* out[o, i] = reduction over r of a[o, r, i]; strides in elements; the last stride of a is 1 where inner > 1.
+   * TB_SUM, TB_MAX, TB_MIN, TB_LOGSUMEXP; a mean is a scaled sum (NULL). */
+  void (*reduce[TB_REDUCTION_COUNT])(size_t outer, size_t count, size_t inner, const void *a, size_t stride_outer,
+                                     size_t stride_count, void *out);
+  void (*softmax)(size_t rows, size_t cols, const void *a, void *out);
+  void (*log_softmax)(size_t rows, size_t cols, const void *a, void *out);
+} tb_kernel_reduce;
+
+typedef struct tb_kernel_move {
+  /* out[c, r] = a[r, c] */
+  void (*transpose)(size_t rows, size_t cols, const void *a, size_t lda, void *out, size_t ldo);
+  /* out[o, j, i] = a[o, index[j], i]; an index outside [0, length) gives zeros */
+  void (*gather)(size_t outer, size_t length, size_t inner, const void *a, size_t count, const int32_t *index,
+                 void *out);
+  /* out[o, index[j], i] += a[o, j, i] after out = 0, in order of j; an index outside is left out */
+  void (*scatter_add)(size_t outer, size_t length, size_t inner, const void *a, size_t count, const int32_t *index,
+                      void *out);
+} tb_kernel_move;
+
+typedef struct tb_kernels {
+  const char *name; /* "generic", "v2", "v3", "v4" */
+  tb_dtype dtype;
+  size_t lanes;        /* of a vector */
+  size_t gemm_scratch; /* elements that gemm wants */
+  tb_kernel_gemm *gemm;
+  const tb_kernel_math *math;
+  const tb_kernel_pointwise *pointwise;
+  const tb_kernel_reduce *reduce;
+  const tb_kernel_move *move;
+  double (*peak)(void); /* multiply-adds counted twice, per second on this core, measured for some milliseconds */
+} tb_kernels;
+
+/* The tables of this build, best first, ended by NULL: those the processor can run. */
+enum { TB_KERNELS_MAX = 4 };
+size_t tb_kernels_available(tb_dtype, const tb_kernels *tables[TB_KERNELS_MAX]);
+/* The table to use: the best that the processor can run, or the one that the environment variable TIEBREAK_KERNELS
+ * (generic, v2, v3, v4) names.  Errors: TB_USAGE when it names none, or one that the processor cannot run. */
+tb_status tb_kernels_choose(tb_context *, tb_dtype, const tb_kernels **);
+
+#endif

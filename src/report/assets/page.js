@@ -1,0 +1,23 @@
+(function () {
+  "use strict";
+  var root = document.documentElement, button = document.getElementById("theme"), themes = ["system", "light", "dark"];
+  function stored() { try { return localStorage.getItem("tiebreak-theme") || "system"; } catch (refused) { return "system"; } }
+  function show(theme) {
+    if (theme === "system") root.removeAttribute("data-theme"); else root.setAttribute("data-theme", theme);
+    button.textContent = "Theme: " + theme;
+  }
+  var now = themes.indexOf(stored()) < 0 ? "system" : stored();
+  button.hidden = false;
+  button.addEventListener("click", function () {
+    now = themes[(themes.indexOf(now) + 1) % themes.length];
+    try { localStorage.setItem("tiebreak-theme", now); } catch (refused) { /* a file without storage: for this visit */ }
+    show(now);
+  });
+  show(now);
+  function openTarget() {
+    var target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    for (var node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+  }
+  window.addEventListener("hashchange", openTarget);
+  openTarget();
+})();

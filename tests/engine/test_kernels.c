@@ -1,0 +1,472 @@
+/* Every kernel of every table against a plain twin in float64 on random shapes (0, 1 and odd ones included), and the
+ * tables with fused multiply-adds against each other bit by bit. */
+#include "engine/kernels/kernels.h"
+
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MOST = 1 << 17 };
+
+/* ---- arrays of either type ---- */
+
+static uint64_t state = 88172645463325252u;
+static uint64_t random_bits(void) {
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return state * 2685821657736338717u >> 11;
+}
+static double uniform(void) {
+  return 2 * (double)random_bits() * 0x1p-53 - 1;
+}
+static size_t below(size_t bound) {
+  return (size_t)(random_bits() % bound);
+}
+
+static double get(tb_dtype dtype, const void *a, size_t i) {
+  return dtype == TB_FLOAT64 ? ((const double *)a)[i] : ((const float *)a)[i];
+}
+static void set(tb_dtype dtype, void *a, size_t i, double x) {
+  if (dtype == TB_FLOAT64)
+    ((double *)a)[i] = x;
+  else
+    ((float *)a)[i] = (float)x;
+}
+static void fill(tb_dtype dtype, void *a, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    set(dtype, a, i, uniform());
+}
+static double epsilon(tb_dtype dtype) {
+  return dtype == TB_FLOAT64 ? DBL_EPSILON : FLT_EPSILON;
+}
+static size_t size_of(tb_dtype dtype) {
+  return dtype == TB_FLOAT64 ? 8 : 4;
+}
+
+static const tb_dtype dtypes[2] = { TB_FLOAT32, TB_FLOAT64 };
+
+/* ---- a case run by every table ---- */
+
+/* Runs `one` for each table into out[table] and checks that v3 and v4 agree in all bytes of out. */
+typedef void (*runner)(const tb_kernels *, void *out, void *user);
+
+static void *outputs[TB_KERNELS_MAX];
+
+static size_t run_tables(tb_dtype dtype, runner one, void *user, size_t bytes, const void *before) {
+  const tb_kernels *tables[TB_KERNELS_MAX];
+  const size_t count = tb_kernels_available(dtype, tables);
+  size_t v3 = count, v4 = count;
+  for (size_t t = 0; t < count; t++) {
+    memcpy(outputs[t], before, bytes);
+    one(tables[t], outputs[t], user);
+    v3 = strcmp(tables[t]->name, "v3") == 0 ? t : v3;
+    v4 = strcmp(tables[t]->name, "v4") == 0 ? t : v4;
+  }
+  if (v3 < count && v4 < count)
+    assert_memory_equal(outputs[v3], outputs[v4], bytes);
+  return count;
+}
+
+static void *a, *b, *c, *before, *scratch;
+
+static int make(void **unused) {
+  a = malloc(MOST * 8);
+  b = malloc(MOST * 8);
+  c = malloc(MOST * 8);
+  before = malloc(MOST * 8);
+  scratch = malloc(MOST * 8);
+  for (int t = 0; t < TB_KERNELS_MAX; t++)
+    outputs[t] = malloc(MOST * 8);
+  return 0;
+}
+
+static int unmake(void **unused) {
+  free(a);
+  free(b);
+  free(c);
+  free(before);
+  free(scratch);
+  for (int t = 0; t < TB_KERNELS_MAX; t++)
+    free(outputs[t]);
+  return 0;
+}
+
+static void near(double value, double reference, double size, double tolerance, const char *what, size_t table) {
+  if (!(fabs(value - reference) <= tolerance * (size + DBL_MIN)))
+    fail_msg("%s, table %zu: %.17g, not %.17g (tolerance %g of %g)", what, table, value, reference, tolerance, size);
+}
+
+/* ---- products ---- */
+
+typedef struct product {
+  bool transpose_a, transpose_b;
+  size_t m, n, k, lda, ldb, ldc;
+  double alpha, beta;
+} product;
+
+static void run_product(const tb_kernels *kernels, void *out, void *user) {
+  const product *p = user;
+  kernels->gemm(p->transpose_a, p->transpose_b, p->m, p->n, p->k, p->alpha, a, p->lda, b, p->ldb, p->beta, out, p->ldc,
+                scratch);
+}
+
+static void check_product(tb_dtype dtype, product p) {
+  fill(dtype, a, (p.transpose_a ? p.k : p.m) * p.lda);
+  fill(dtype, b, (p.transpose_b ? p.n : p.k) * p.ldb);
+  const size_t elements = p.m * p.ldc;
+  if (p.beta == 0)
+    for (size_t i = 0; i < elements; i++) /* beta = 0 must not read c */
+      set(dtype, before, i, NAN);
+  else
+    fill(dtype, before, elements);
+  const size_t count = run_tables(dtype, run_product, &p, elements * size_of(dtype), before);
+  for (size_t i = 0; i < p.m; i++)
+    for (size_t j = 0; j < p.ldc; j++) {
+      const double old = get(dtype, before, i * p.ldc + j);
+      double sum = 0, size = 0;
+      for (size_t q = 0; q < p.k && j < p.n; q++) {
+        const double x = get(dtype, a, p.transpose_a ? q * p.lda + i : i * p.lda + q);
+        const double y = get(dtype, b, p.transpose_b ? j * p.ldb + q : q * p.ldb + j);
+        sum += x * y;
+        size += fabs(x * y);
+      }
+      sum = p.alpha * sum + (p.beta == 0 ? 0 : p.beta * old);
+      size = fabs(p.alpha) * size + fabs(p.beta * (p.beta == 0 ? 0 : old));
+      for (size_t t = 0; t < count; t++) {
+        const double value = get(dtype, outputs[t], i * p.ldc + j);
+        if (j >= p.n) /* beyond the columns nothing is touched */
+          assert_true(value == old || (isnan(value) && isnan(old)));
+        else
+          near(value, sum, size, (3 + 0.25 * (double)p.k) * epsilon(dtype), "gemm", t);
+      }
+    }
+}
+
+static size_t some_size(void) {
+  static const size_t usual[] = { 0, 1, 2, 3, 7, 8, 10, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 100 };
+  return below(3) ? usual[below(sizeof usual / sizeof usual[0])] : below(140);
+}
+
+static void test_gemm(void **unused) {
+  for (int i = 0; i < 600; i++) {
+    product p = { .transpose_a = below(2),
+                  .transpose_b = below(2),
+                  .m = some_size(),
+                  .n = some_size(),
+                  .k = below(12) ? some_size() : 200 + below(400) };
+    p.m = p.k > 140 && p.m > 40 ? 40 : p.m;
+    p.n = p.k > 140 ? p.n % 90 : p.n;
+    p.lda = (p.transpose_a ? p.m : p.k) + (below(2) ? 0 : below(9));
+    p.ldb = (p.transpose_b ? p.k : p.n) + (below(2) ? 0 : below(9));
+    p.ldc = p.n + (below(2) ? 0 : below(5));
+    p.alpha = below(2) ? 1 : uniform();
+    p.beta = below(2) ? 0 : below(2) ? 1 : uniform();
+    check_product(dtypes[i % 2], p);
+  }
+  check_product(TB_FLOAT32, (product){ .m = 70, .n = 150, .k = 300, .lda = 300, .ldb = 150, .ldc = 150, .alpha = 1 });
+}
+
+/* ---- pointwise ---- */
+
+typedef struct map {
+  int op, form, kind;
+  size_t rows, cols, lda, ldb, ldc, ldo;
+} map;
+
+enum { BINARY, FUSED, SELECT, COPY, SPREAD, UNARY, POWER, KINDS };
+
+static void run_map(const tb_kernels *kernels, void *out, void *user) {
+  const map *m = user;
+  const tb_kernel_pointwise *p = kernels->pointwise;
+  switch (m->kind) {
+  case BINARY:
+    p->binary[m->op][m->form](m->rows, m->cols, out, m->ldo, a, m->lda, b, m->ldb);
+    break;
+  case FUSED:
+    p->fused[m->op % TB_FUSED_COUNT][m->form % 2](m->rows, m->cols, out, m->ldo, a, m->lda, b, m->ldb, c, m->ldc);
+    break;
+  case SELECT:
+    p->select(m->rows, m->cols, out, m->ldo, a, m->lda, b, m->ldb, c, m->ldc);
+    break;
+  case COPY:
+    p->copy(m->rows, m->cols, out, m->ldo, a, m->lda);
+    break;
+  case SPREAD:
+    p->spread(m->rows, m->cols, out, m->ldo, a, m->lda);
+    break;
+  case UNARY:
+    kernels->math->unary[TB_TANH][0](m->rows, m->cols, out, m->ldo, a, m->lda);
+    break;
+  default:
+    kernels->math->power(m->rows, m->cols, out, m->ldo, a, m->lda, b, m->ldb);
+  }
+}
+
+static double binary_twin(int op, double x, double y) {
+  switch (op) {
+  case TB_ADD:
+    return x + y;
+  case TB_SUBTRACT:
+    return x - y;
+  case TB_MULTIPLY:
+    return x * y;
+  case TB_DIVIDE:
+    return x / y;
+  case TB_MAXIMUM:
+    return x > y ? x : y;
+  case TB_MINIMUM:
+    return x < y ? x : y;
+  case TB_LESS:
+    return x < y;
+  case TB_LESS_EQUAL:
+    return x <= y;
+  default:
+    return x == y;
+  }
+}
+
+static double map_twin(const map *m, tb_dtype dtype, size_t r, size_t i) {
+  const double x = get(dtype, a, r * m->lda + ((m->kind == BINARY && m->form == TB_SV) || m->kind == SPREAD ? 0 : i));
+  const bool scalar_b =
+      m->kind == POWER || (m->kind == BINARY && m->form == TB_VS) || (m->kind == FUSED && m->form % 2);
+  const double y = get(dtype, b, r * m->ldb + (scalar_b ? 0 : i)), z = get(dtype, c, r * m->ldc + i);
+  switch (m->kind) {
+  case BINARY:
+    return binary_twin(m->op, x, y);
+  case FUSED:
+    return (m->op % TB_FUSED_COUNT == TB_MULTIPLY_ADD ? x : -x) * y + z;
+  case SELECT:
+    return x != 0 ? y : z;
+  case UNARY:
+    return tanh(x);
+  case POWER:
+    return pow(x, y);
+  default:
+    return x;
+  }
+}
+
+static void test_pointwise(void **unused) {
+  for (int i = 0; i < 1500; i++) {
+    const tb_dtype dtype = dtypes[i % 2];
+    map m = { .kind = (int)below(KINDS),
+              .op = (int)below(TB_BINARY_COUNT),
+              .form = (int)below(TB_FORM_COUNT),
+              .rows = below(6),
+              .cols = some_size() };
+    m.lda = below(3) ? m.cols + below(3) : 0;
+    m.ldb = below(3) ? m.cols + below(3) : 0;
+    m.ldc = below(3) ? m.cols + below(3) : 0;
+    m.ldo = m.cols + below(3);
+    void *arrays[3] = { a, b, c };
+    for (int j = 0; j < 3; j++) {
+      fill(dtype, arrays[j], 8 * 150);
+      for (size_t q = 0; q < 8 * 150; q += 1 + below(9)) /* equal numbers and zeros for the comparisons */
+        set(dtype, arrays[j], q, below(2) ? 0 : 0.5);
+    }
+    if (m.kind == POWER)
+      for (size_t q = 0; q < 8 * 150; q++)
+        set(dtype, a, q, fabs(get(dtype, a, q)) + 0.25);
+    fill(dtype, before, 8 * 150);
+    const size_t count = run_tables(dtype, run_map, &m, m.rows * m.ldo * size_of(dtype), before);
+    for (size_t r = 0; r < m.rows; r++)
+      for (size_t q = 0; q < m.ldo; q++)
+        for (size_t t = 0; t < count; t++) {
+          const double value = get(dtype, outputs[t], r * m.ldo + q);
+          if (q >= m.cols) {
+            assert_true(value == get(dtype, before, r * m.ldo + q));
+            continue;
+          }
+          const double reference = map_twin(&m, dtype, r, q);
+          if (isfinite(reference))
+            near(value, reference, fabs(reference) + (m.kind == FUSED), 3 * epsilon(dtype), "pointwise", t);
+          else
+            assert_true(isnan(reference) ? isnan(value) : value == reference);
+        }
+  }
+}
+
+static void test_nan_is_handed_on(void **unused) {
+  for (int d = 0; d < 2; d++) {
+    const tb_kernels *tables[TB_KERNELS_MAX];
+    const size_t count = tb_kernels_available(dtypes[d], tables);
+    for (size_t t = 0; t < count; t++)
+      for (int op = TB_MAXIMUM; op <= TB_MINIMUM; op++)
+        for (int i = 0; i < 40; i++) {
+          fill(dtypes[d], a, 40);
+          fill(dtypes[d], b, 40);
+          set(dtypes[d], i % 2 ? a : b, (size_t)i, NAN);
+          tables[t]->pointwise->binary[op][TB_VV](1, 40, c, 0, a, 0, b, 0);
+          for (int j = 0; j < 40; j++)
+            assert_int_equal(isnan(get(dtypes[d], c, (size_t)j)), i == j);
+          tables[t]->reduce->reduce[op == TB_MAXIMUM ? TB_MAX : TB_MIN](1, 40, 1, i % 2 ? a : b, 40, 1, c);
+          assert_true(isnan(get(dtypes[d], c, 0)));
+        }
+  }
+}
+
+/* ---- reductions ---- */
+
+typedef struct fold {
+  int kind;
+  size_t outer, count, inner, stride_outer, stride_count;
+} fold;
+
+static void run_fold(const tb_kernels *kernels, void *out, void *user) {
+  const fold *f = user;
+  kernels->reduce->reduce[f->kind](f->outer, f->count, f->inner, a, f->stride_outer, f->stride_count, out);
+}
+
+static double fold_twin(const fold *f, tb_dtype dtype, size_t o, size_t i, double *size) {
+  double sum = 0, most = -INFINITY, least = INFINITY, exponentials = 0;
+  *size = 1;
+  for (size_t r = 0; r < f->count; r++) {
+    const double x = get(dtype, a, o * f->stride_outer + r * f->stride_count + i);
+    sum += x;
+    *size += fabs(x);
+    most = fmax(most, x);
+    least = fmin(least, x);
+    exponentials += exp(x);
+  }
+  return f->kind == TB_SUM ? sum : f->kind == TB_MAX ? most : f->kind == TB_MIN ? least : log(exponentials);
+}
+
+static void test_reduce(void **unused) {
+  static const int kinds[] = { TB_SUM, TB_MAX, TB_MIN, TB_LOGSUMEXP };
+  for (int i = 0; i < 800; i++) {
+    const tb_dtype dtype = dtypes[i % 2];
+    fold f = { .kind = kinds[below(4)], .outer = below(4), .count = below(8) ? some_size() : below(700) };
+    f.inner = below(2) ? 1 : below(100);
+    f.stride_count = f.inner == 1 && below(4) ? 1 : f.inner + below(3);
+    f.stride_outer = f.count * f.stride_count + below(5);
+    fill(dtype, a, 4 * f.stride_outer + 200 < MOST ? 4 * f.stride_outer + 200 : MOST);
+    const size_t count = run_tables(dtype, run_fold, &f, f.outer * f.inner * size_of(dtype), before);
+    for (size_t o = 0; o < f.outer; o++)
+      for (size_t j = 0; j < f.inner; j++) {
+        double size;
+        const double reference = fold_twin(&f, dtype, o, j, &size);
+        for (size_t t = 0; t < count; t++) {
+          const double value = get(dtype, outputs[t], o * f.inner + j);
+          if (isinf(reference))
+            assert_true(value == reference);
+          else
+            near(value, reference, f.kind == TB_LOGSUMEXP ? 1 + fabs(reference) : size, 8 * epsilon(dtype), "reduce",
+                 t);
+        }
+      }
+  }
+}
+
+static void run_softmax(const tb_kernels *kernels, void *out, void *user) {
+  const fold *f = user;
+  (f->kind ? kernels->reduce->log_softmax : kernels->reduce->softmax)(f->outer, f->count, a, out);
+}
+
+static void test_softmax(void **unused) {
+  for (int i = 0; i < 300; i++) {
+    const tb_dtype dtype = dtypes[i % 2];
+    fold f = { .kind = (int)below(2), .outer = below(20), .count = below(5) ? some_size() : below(600) };
+    fill(dtype, a, f.outer * f.count);
+    const double spread = below(2) ? 1 : 30;
+    for (size_t j = 0; j < f.outer * f.count; j++)
+      set(dtype, a, j, spread * get(dtype, a, j));
+    const size_t count = run_tables(dtype, run_softmax, &f, f.outer * f.count * size_of(dtype), before);
+    for (size_t r = 0; r < f.outer; r++) {
+      double most = -INFINITY, sum = 0;
+      for (size_t j = 0; j < f.count; j++)
+        most = fmax(most, get(dtype, a, r * f.count + j));
+      for (size_t j = 0; j < f.count; j++)
+        sum += exp(get(dtype, a, r * f.count + j) - most);
+      for (size_t j = 0; j < f.count; j++) {
+        const double x = get(dtype, a, r * f.count + j) - most;
+        const double reference = f.kind ? x - log(sum) : exp(x) / sum;
+        for (size_t t = 0; t < count; t++)
+          near(get(dtype, outputs[t], r * f.count + j), reference, f.kind ? 1 + fabs(x) : reference * (1 + fabs(x)),
+               8 * epsilon(dtype), "softmax", t);
+      }
+    }
+  }
+}
+
+/* ---- moves ---- */
+
+static void test_move(void **unused) {
+  for (int i = 0; i < 400; i++) {
+    const tb_dtype dtype = dtypes[i % 2];
+    const tb_kernels *tables[TB_KERNELS_MAX];
+    const size_t count = tb_kernels_available(dtype, tables);
+    const size_t rows = some_size(), cols = some_size(), lda = cols + below(3), ldo = rows + below(3);
+    const size_t outer = below(4), length = below(9), inner = below(20), many = below(12);
+    int32_t index[16];
+    for (size_t j = 0; j < many; j++)
+      index[j] = (int32_t)below(length + 2) - 1;
+    fill(dtype, a, rows * lda + outer * (length + many) * inner);
+    for (size_t t = 0; t < count; t++) {
+      tables[t]->move->transpose(rows, cols, a, lda, c, ldo);
+      for (size_t r = 0; r < rows; r++)
+        for (size_t q = 0; q < cols; q++)
+          assert_true(get(dtype, c, q * ldo + r) == get(dtype, a, r * lda + q));
+      tables[t]->move->gather(outer, length, inner, a, many, index, c);
+      for (size_t o = 0; o < outer; o++)
+        for (size_t j = 0; j < many; j++)
+          for (size_t q = 0; q < inner; q++) {
+            const bool inside = index[j] >= 0 && (size_t)index[j] < length;
+            assert_true(get(dtype, c, (o * many + j) * inner + q) ==
+                        (inside ? get(dtype, a, (o * length + (size_t)index[j]) * inner + q) : 0));
+          }
+      tables[t]->move->scatter_add(outer, length, inner, a, many, index, c);
+      for (size_t o = 0; o < outer; o++)
+        for (size_t l = 0; l < length; l++)
+          for (size_t q = 0; q < inner; q++) {
+            double sum = 0, size = 0;
+            for (size_t j = 0; j < many; j++)
+              if (index[j] == (int32_t)l) {
+                sum += get(dtype, a, (o * many + j) * inner + q);
+                size += fabs(get(dtype, a, (o * many + j) * inner + q));
+              }
+            near(get(dtype, c, (o * length + l) * inner + q), sum, size, 4 * epsilon(dtype), "scatter", t);
+          }
+    }
+  }
+}
+
+/* ---- the choice ---- */
+
+static void test_choice(void **unused) {
+  tb_context *context = tb_context_new(NULL, NULL);
+  const tb_kernels *tables[TB_KERNELS_MAX], *chosen = NULL;
+  const size_t count = tb_kernels_available(TB_FLOAT64, tables);
+  assert_true(count >= 1);
+  assert_string_equal(tables[count - 1]->name, "generic");
+  for (size_t t = 0; t < count; t++) {
+    setenv("TIEBREAK_KERNELS", tables[t]->name, 1);
+    assert_int_equal(tb_kernels_choose(context, TB_FLOAT64, &chosen), TB_OK);
+    assert_ptr_equal(chosen, tables[t]);
+    assert_string_equal(tb_kernels_name(), tables[t]->name);
+    assert_true(tb_machine_peak(TB_FLOAT64) > 0.1);
+  }
+  setenv("TIEBREAK_KERNELS", "v9", 1);
+  assert_int_equal(tb_kernels_choose(context, TB_FLOAT64, &chosen), TB_USAGE);
+  unsetenv("TIEBREAK_KERNELS");
+  assert_int_equal(tb_kernels_choose(context, TB_FLOAT32, &chosen), TB_OK);
+  assert_string_equal(chosen->name, tables[0]->name);
+  assert_int_equal(chosen->dtype, TB_FLOAT32);
+  tb_context_free(context);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_gemm),   cmocka_unit_test(test_pointwise), cmocka_unit_test(test_nan_is_handed_on),
+    cmocka_unit_test(test_reduce), cmocka_unit_test(test_softmax),   cmocka_unit_test(test_move),
+    cmocka_unit_test(test_choice),
+  };
+  return cmocka_run_group_tests(tests, make, unmake);
+}
