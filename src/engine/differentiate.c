@@ -21,8 +21,10 @@ typedef struct tb_walk {
   bool *active, *wanted;  /* [count], [most operands] */
 } tb_walk;
 
-static tb_status begin(tb_walk *walk, tb_graph *graph, size_t n_out, const tb_value *outputs) {
+static tb_status begin(tb_walk *walk, const tb_place *place, tb_graph *graph, size_t n_out, const tb_value *outputs) {
   *walk = (tb_walk){ .graph = graph, .origin = graph->origin };
+  if (!graph->origin)
+    graph->origin = place;
   uint32_t most = 1;
   for (size_t i = 0; i < n_out; i++)
     if (tb_index(graph, outputs[i]) + 1 > walk->count)
@@ -135,7 +137,7 @@ tb_status tb_vjp_at(tb_place place, tb_graph *graph, size_t n_out, const tb_valu
   if (!alike(place, graph, "vjp", n_out, outputs, outputs_bar) || !tb_graph_check(place, graph, "vjp", n_in, inputs))
     return give_up(graph, n_in, inputs_bar);
   tb_walk walk;
-  if (begin(&walk, graph, n_out, outputs) == TB_OK) {
+  if (begin(&walk, &place, graph, n_out, outputs) == TB_OK) {
     mark_dependents(&walk, n_in, inputs);
     for (size_t i = 0; i < n_out; i++) {
       uint32_t index = tb_index(graph, outputs[i]);
@@ -197,7 +199,7 @@ tb_status tb_jvp_at(tb_place place, tb_graph *graph, size_t n_out, const tb_valu
   if (!alike(place, graph, "jvp", n_in, inputs, inputs_dot) || !tb_graph_check(place, graph, "jvp", n_out, outputs))
     return give_up(graph, n_out, outputs_dot);
   tb_walk walk;
-  if (begin(&walk, graph, n_out, outputs) == TB_OK) {
+  if (begin(&walk, &place, graph, n_out, outputs) == TB_OK) {
     mark_needed(&walk, n_out, outputs);
     for (uint32_t i = 0; i < walk.count && graph->status == TB_OK; i++) {
       push_forward(&walk, i);
