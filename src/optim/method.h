@@ -91,6 +91,9 @@ void tb_trajectory_free(tb_trajectory *);
  * once. pause (may be NULL) is asked now and then, at points that depend on the problem only; true: stop there with
  * TB_STOP_PAUSED; clock and theta saved at any stop and restored go on to the same bits. */
 tb_status tb_trajectory_advance(tb_trajectory *, double time, bool (*pause)(void *user), void *user, tb_stop *why);
+/* The same to a time given by its logarithm, which may be beyond 1e308 where the clock is log(1 + t). */
+tb_status tb_trajectory_advance_log(tb_trajectory *, double log_time, bool (*pause)(void *user), void *user,
+                                    tb_stop *why);
 const double *tb_trajectory_theta(const tb_trajectory *);
 double tb_trajectory_time(const tb_trajectory *); /* may be inf */
 double tb_trajectory_log_time(const tb_trajectory *);

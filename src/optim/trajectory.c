@@ -152,8 +152,9 @@ static tb_status report_here(tb_trajectory *t) {
   return status == TB_FAILED ? TB_OK : status;
 }
 
-tb_status tb_trajectory_advance(tb_trajectory *t, double time, bool (*pause)(void *user), void *user, tb_stop *why) {
-  const double target = clock_of(t, time);
+/* To a value of the clock that stands for `time` (inf: none that a double can hold). */
+static tb_status advance_clock(tb_trajectory *t, double target, double time, bool (*pause)(void *user), void *user,
+                               tb_stop *why) {
   if (!(target >= tb_flow_time(t->flow)))
     return tb_fail(t->context, TB_USAGE, NULL, NULL, "a flow can't go back from t = %g to %g", tb_trajectory_time(t),
                    time);
@@ -184,6 +185,17 @@ tb_status tb_trajectory_advance(tb_trajectory *t, double time, bool (*pause)(voi
     *why = TB_STOP_BLOW_UP;
     return explain(t);
   }
+}
+
+tb_status tb_trajectory_advance(tb_trajectory *t, double time, bool (*pause)(void *user), void *user, tb_stop *why) {
+  return advance_clock(t, clock_of(t, time), time, pause, user, why);
+}
+
+tb_status tb_trajectory_advance_log(tb_trajectory *t, double log_time, bool (*pause)(void *user), void *user,
+                                    tb_stop *why) {
+  const double time = exp(log_time);
+  const bool beyond = t->field.log_clock && isinf(time) && isfinite(log_time);
+  return advance_clock(t, beyond ? log_time : clock_of(t, time), time, pause, user, why);
 }
 
 tb_status tb_trajectory_restore(tb_trajectory *t, double clock, const double *theta) {
