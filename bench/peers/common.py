@@ -1,0 +1,45 @@
+"""What the peer scripts share: the starting point written by `tiebreak bench --out`, timing, one JSON line a result."""
+import json
+import os
+import statistics
+import sys
+import time
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("MKL_NUM_THREADS", "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+
+import numpy as np  # noqa: E402  (after the thread settings)
+
+
+def load(path):
+    return dict(np.load(path))
+
+
+def layers(start):
+    """[(weights in×out, bias)] of the arrays w1, b1, w2, b2, …"""
+    count = sum(1 for name in start if name.startswith("w"))
+    return [(start[f"w{k}"], start[f"b{k}"]) for k in range(1, count + 1)]
+
+
+def median_seconds(call, least=0.4, most=4000):
+    """Median over calls; `call` does its work completely before it returns."""
+    call()
+    times, begin = [], time.perf_counter()
+    while len(times) < 5 or (time.perf_counter() - begin < least and len(times) < most):
+        t = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - t)
+    return statistics.median(times)
+
+
+def report(peer, way, row, seconds, **more):
+    print(json.dumps({"peer": peer, "way": way, "bench": row, "seconds": seconds, **more}), flush=True)
+
+
+def main(rows):
+    """usage: script ROW START.npz: one JSON line for each way in which the peer does the row."""
+    name, path = sys.argv[1], sys.argv[2]
+    if name in rows:
+        rows[name](name, load(path))
