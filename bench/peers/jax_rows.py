@@ -51,16 +51,6 @@ def adam(row, start, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
     train(row, start, step, (params, zeros, zeros, jnp.float32(0)))
 
 
-def sgd(row, start, lr=1e-2):
-    params, x, y = start_of(start)
-
-    def step(p, _):
-        loss, g = jax.value_and_grad(loss_of)(p, x, y)
-        return jax.tree_util.tree_map(lambda a, b: a - lr * b, p, g), loss
-
-    train(row, start, step, params, many=5)
-
-
 def hvp(row, start):
     params, x, y = start_of(start)
     flat, unflatten = jax.flatten_util.ravel_pytree(params)
@@ -96,4 +86,4 @@ def natural(row, start, lr=0.1, damping=1e-6):
 
 if __name__ == "__main__":
     import jax.flatten_util  # noqa: F401
-    main({"mlp32": adam, "mlp64": adam, "mlp1024": sgd, "hvp": hvp, "natural_gradient_200": natural, "natural_gradient_500": natural})
+    main({"mlp32": adam, "mlp64": adam, "hvp": hvp, "natural_gradient_200": natural, "natural_gradient_500": natural})

@@ -45,10 +45,6 @@ def adam(row, start):
     train(row, start, lambda m: torch.optim.Adam(m.parameters(), lr=1e-3, fused=True))
 
 
-def sgd(row, start):
-    train(row, start, lambda m: torch.optim.SGD(m.parameters(), lr=1e-2, fused=True))
-
-
 def functional(start):
     model, x, y = model_of(start)
     params = dict(model.named_parameters())
@@ -91,4 +87,4 @@ def natural(row, start, lr=0.1, damping=1e-6):
 
 
 if __name__ == "__main__":
-    main({"mlp32": adam, "mlp64": adam, "mlp1024": sgd, "hvp": hvp, "natural_gradient_200": natural, "natural_gradient_500": natural})
+    main({"mlp32": adam, "mlp64": adam, "hvp": hvp, "natural_gradient_200": natural, "natural_gradient_500": natural})

@@ -16,8 +16,8 @@ typedef struct tb_workload_record {
   const char *dtype;   /* "float32", "float64" */
   size_t steps;        /* default number of timed steps (after one that is not timed) */
   tb_status (*open)(tb_context *, tb_workload **);
-  /* One step of the work: forward, backward and update where there is one.  *loss is of the point before the update (NaN
-   * where the workload has none). */
+  /* One step of the work: forward, backward and update where there is one.  *loss is of the point before the update
+   * (NaN where the workload has none). */
   tb_status (*step)(tb_workload *, double *loss);
   double (*flop)(const tb_workload *); /* of one step; NaN where it depends on the path taken */
   /* All parameters as they stand: bytes and their number. */
@@ -38,8 +38,8 @@ typedef struct tb_bench_result {
   size_t steps;
 } tb_bench_result;
 
-/* Opens, runs one step untimed from the initial point, goes back, times `steps` (0: the record's) and closes.  file (may be
- * NULL): where to save the starting point. */
+/* Opens, runs one step untimed from the initial point, goes back, times `steps` (0: the record's) and closes.  file
+ * (may be NULL): where to save the starting point. */
 tb_status tb_bench_run(tb_context *, const tb_workload_record *, size_t steps, const char *file, tb_bench_result *);
 
 #ifdef __cplusplus
