@@ -18,9 +18,18 @@ def load(path):
 
 
 def layers(start):
-    """[(weights in×out, bias)] of the arrays w1, b1, w2, b2, …"""
-    count = sum(1 for name in start if name.startswith("w"))
-    return [(start[f"w{k}"], start[f"b{k}"]) for k in range(1, count + 1)]
+    """[(weights in×out, bias)] of the arrays W1 [out×in], b1 [out×1], W2, b2, …"""
+    count = sum(1 for name in start if name.startswith("W"))
+    return [(np.ascontiguousarray(start[f"W{k}"].T), start[f"b{k}"].reshape(-1)) for k in range(1, count + 1)]
+
+
+def unpack(flat, start):
+    """A vector over all parameters in our order (W1, b1, W2, …) as [(weights in×out, bias)]."""
+    parts, at = [], 0
+    for w, b in layers(start):
+        parts.append((np.ascontiguousarray(flat[at:at + w.size].reshape(w.T.shape).T), flat[at + w.size:at + w.size + b.size]))
+        at += w.size + b.size
+    return parts
 
 
 def median_seconds(call, least=0.4, most=4000):

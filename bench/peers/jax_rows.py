@@ -1,5 +1,5 @@
 """The standard workloads as a JAX expert writes them: one jitted step, and many steps under lax.scan in one jit."""
-from common import layers, main, median_seconds, report
+from common import layers, main, median_seconds, report, unpack
 
 import jax
 import jax.numpy as jnp
@@ -54,7 +54,7 @@ def adam(row, start, lr=1e-3, b1=0.9, b2=0.999, eps=1e-8):
 def hvp(row, start):
     params, x, y = start_of(start)
     flat, unflatten = jax.flatten_util.ravel_pytree(params)
-    v = jnp.asarray(start["v"])
+    v = jax.flatten_util.ravel_pytree([(jnp.asarray(w), jnp.asarray(b)) for w, b in unpack(start["v"], start)])[0]
     gradient = jax.grad(lambda p: loss_of(unflatten(p), x, y))
     product = jax.jit(lambda p, v: jax.jvp(gradient, (p,), (v,))[1])
     norm = float(jnp.linalg.norm(product(flat, v)))

@@ -1,5 +1,5 @@
 """The standard workloads as a PyTorch expert writes them: fused optimiser, eager and torch.compile."""
-from common import layers, main, median_seconds, report
+from common import layers, main, median_seconds, report, unpack
 
 import torch
 from torch import nn
@@ -53,12 +53,9 @@ def functional(start):
 
 def hvp(row, start):
     call, params, x, y = functional(start)
-    flat, shapes, at, v = torch.from_numpy(start["v"]), [], 0, {}
-    for k, (w, b) in enumerate(layers(start)):
-        size = w.size
-        v[f"{2 * k}.weight"] = flat[at:at + size].reshape(w.shape).T.contiguous()
-        v[f"{2 * k}.bias"] = flat[at + size:at + size + b.size]
-        at += size + b.size
+    v = {}
+    for k, (w, b) in enumerate(unpack(start["v"], start)):
+        v[f"{2 * k}.weight"], v[f"{2 * k}.bias"] = torch.from_numpy(w).T.contiguous(), torch.from_numpy(b)
     gradient = torch.func.grad(lambda p: 0.5 * ((call(p, x) - y) ** 2).mean())
     product = lambda: torch.func.jvp(gradient, (params,), (v,))[1]
     norm = float(sum((t**2).sum() for t in product().values()) ** 0.5)

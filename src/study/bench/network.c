@@ -4,8 +4,6 @@
 #include "study/bench/workload.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
 
 void tb_network_data_free(tb_context *context, tb_network_data *data) {
   tb_release(context, data->x);
@@ -36,12 +34,11 @@ tb_status tb_network_data_new(tb_context *context, size_t n, size_t d, int depth
   char name[32];
   size_t rows, cols, at = 0;
   for (size_t k = 0; mlp->block(&data->shape, k, name, &rows, &cols); k++) {
-    bool weights = name[0] == 'w';
-    if (weights) {
+    if (name[0] == 'W') { /* [out × in] */
       tb_random_normal_float((tb_key){ .seed = 0, .use = tb_use("initial weights") }, at, rows * cols,
                              data->theta + at);
       for (size_t i = 0; i < rows * cols; i++)
-        data->theta[at + i] /= sqrtf((float)rows);
+        data->theta[at + i] /= sqrtf((float)cols);
     }
     at += rows * cols;
   }
@@ -62,12 +59,9 @@ tb_status tb_network_data_save(tb_context *context, const tb_network_data *data,
     arrays[count++] =
         (tb_array){ .name = more_name, .type = TB_ARRAY_FLOAT32, .rank = 1, .dims = { more_count }, .data = more };
   for (size_t k = 0; count < MOST && mlp->block(&data->shape, k, names[k], &rows, &cols); k++) {
-    bool weights = names[k][0] == 'w';
-    arrays[count++] = (tb_array){ .name = names[k],
-                                  .type = TB_ARRAY_FLOAT32,
-                                  .rank = weights ? 2 : 1,
-                                  .dims = { weights ? rows : rows * cols, cols },
-                                  .data = data->theta + at };
+    arrays[count++] = (tb_array){
+      .name = names[k], .type = TB_ARRAY_FLOAT32, .rank = 2, .dims = { rows, cols }, .data = data->theta + at
+    };
     at += rows * cols;
   }
   return tb_npz_write(context, path, count, arrays);

@@ -19,7 +19,7 @@ typedef struct tb_network_data {
 
 tb_status tb_network_data_new(tb_context *, size_t n, size_t d, int depth, size_t width, tb_network_data *);
 void tb_network_data_free(tb_context *, tb_network_data *);
-/* Arrays x, y, w1, b1, w2, b2, … and those in `more` (may be NULL). */
+/* Arrays x, y, W1 [out,in], b1 [out,1], W2, b2, … and those in `more` (may be NULL). */
 tb_status tb_network_data_save(tb_context *, const tb_network_data *, const char *path, const char *more_name,
                                const float *more, size_t more_count);
 
