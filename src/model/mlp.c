@@ -33,7 +33,8 @@ static tb_status initialise(tb_context *context, const tb_model_shape *shape, do
   return TB_OK;
 }
 
-static tb_value output(tb_graph *g, const tb_model_shape *shape, tb_value theta, tb_value x) {
+static tb_value layers(tb_graph *g, const tb_model_shape *shape, tb_value theta, tb_value x, tb_layer *layer,
+                       size_t *count) {
   const size_t replicas = tb_dim(g, theta, 0), n = tb_dim(g, x, tb_rank(g, x) - 2);
   size_t offset = 0;
   tb_value h = x; /* [n, in] or [R, n, in] */
@@ -41,11 +42,21 @@ static tb_value output(tb_graph *g, const tb_model_shape *shape, tb_value theta,
     const size_t rows = tb_layer_width(shape, k), cols = tb_layer_width(shape, k - 1);
     const tb_value weight = tb_block_at(g, theta, &offset, rows, cols);
     const tb_value bias = tb_block_at(g, theta, &offset, 1, rows);
-    h = tb_add(g, tb_matmul(g, h, false, weight, true), bias); /* [R,n,in] [R,out,in]ᵀ + [R,1,out] */
+    const tb_value z = tb_add(g, tb_matmul(g, h, false, weight, true), bias); /* [R,n,in] [R,out,in]ᵀ + [R,1,out] */
+    if (k <= TB_MAX_LAYERS)
+      layer[k - 1] = (tb_layer){ .input = h, .output = z, .bias = true };
+    h = z;
     if (k < (size_t)shape->depth)
       h = tb_unary_at(TB_HERE, g, shape->activation, h);
   }
+  *count = (size_t)shape->depth;
   return tb_reshape(g, h, 2, (size_t[]){ replicas, n });
+}
+
+static tb_value output(tb_graph *g, const tb_model_shape *shape, tb_value theta, tb_value x) {
+  tb_layer layer[TB_MAX_LAYERS];
+  size_t count;
+  return layers(g, shape, theta, x, layer, &count);
 }
 
 static bool can_start(const tb_model_shape *shape) {
@@ -63,4 +74,5 @@ const tb_model tb_model_mlp = {
   .predictor = NULL,
   .output = output,
   .can_start = can_start,
+  .layers = layers,
 };

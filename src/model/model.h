@@ -17,6 +17,15 @@ typedef struct tb_model_shape {
   tb_unary activation;
 } tb_model_shape;
 
+enum { TB_MAX_LAYERS = 64 };
+
+/* An affine layer z = W a (+ b) as a forward pass met it. */
+typedef struct tb_layer {
+  tb_value input;  /* a [R,n,in], of the first layer as x was given */
+  tb_value output; /* z [R,n,out] */
+  bool bias;
+} tb_layer;
+
 typedef struct tb_model {
   const char *name, *summary, *formula, *source;
   /* Number of parameters p; SIZE_MAX when it overflows. */
@@ -33,6 +42,9 @@ typedef struct tb_model {
   /* theta[R,p], x[n,d] (shared) or x[R,n,d] → outputs [R,n]. */
   tb_value (*output)(tb_graph *, const tb_model_shape *, tb_value theta, tb_value x);
   bool (*can_start)(const tb_model_shape *); /* accepts a start predictor */
+  /* output, and its affine layers in order (at most TB_MAX_LAYERS): every parameter belongs to exactly one of them.
+   * NULL where the model isn't made so. */
+  tb_value (*layers)(tb_graph *, const tb_model_shape *, tb_value theta, tb_value x, tb_layer *layers, size_t *count);
 } tb_model;
 
 /* The table, ended by NULL: linear, diagonal, dense, mlp. */

@@ -2,12 +2,15 @@
  * reverse pass of Σ_i f_i gives every δ_i. */
 #include "optim/gram.h"
 
+#include <assert.h>
+
 tb_value tb_gram(tb_graph *g, const tb_model *model, const tb_model_shape *shape, tb_value theta, tb_value x,
                  tb_value *outputs) {
   tb_layer layers[TB_MAX_LAYERS];
   tb_value signals[TB_MAX_LAYERS], z[TB_MAX_LAYERS];
   size_t n = tb_dim(g, x, 0), count = 0;
   tb_value f = model->layers(g, shape, theta, x, layers, &count);
+  assert(count <= TB_MAX_LAYERS);
   for (size_t l = 0; l < count; l++)
     z[l] = layers[l].output;
   tb_gradient(g, tb_sum(g, f), count, z, signals);

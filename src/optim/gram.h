@@ -6,7 +6,7 @@
 
 #include "model/model.h"
 
-/* theta [1,p], x [n,d] → K [n,n] and, in *outputs, f [n].  The model must have layers. */
+/* theta [1,p], x [n,d] → K [n,n] and, in *outputs, f [n].  The model must have layers, at most TB_MAX_LAYERS. */
 tb_value tb_gram(tb_graph *, const tb_model *, const tb_model_shape *, tb_value theta, tb_value x, tb_value *outputs);
 
 #endif

@@ -3,12 +3,12 @@
 
 #include <math.h>
 
-typedef struct sizes {
+typedef struct training_sizes {
   size_t n, d, width;
   int depth;
-} sizes;
+} training_sizes;
 
-static const sizes mlp32 = { 32, 10, 32, 3 }, mlp64 = { 128, 10, 64, 3 };
+static const training_sizes mlp32 = { 32, 10, 32, 3 }, mlp64 = { 128, 10, 64, 3 };
 
 struct tb_workload {
   tb_context *context;
@@ -63,7 +63,7 @@ static void training_close(tb_workload *w) {
   tb_release(context, w);
 }
 
-static tb_status training_open(tb_context *context, const sizes *sizes, tb_workload **out) {
+static tb_status training_open(tb_context *context, const training_sizes *sizes, tb_workload **out) {
   tb_workload *w = tb_allocate(context, 1, sizeof *w);
   if (!w)
     return TB_NO_MEMORY;
