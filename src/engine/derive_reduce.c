@@ -1,5 +1,5 @@
 /* Derivatives of reductions and softmax.  With weights w that sum to one over the reduced axes (1 for a sum),
- *   y = Σ x: w = 1;  log Σ exp x: w = exp(x − y);  max x: w = [x = y] / number of ties,
+ *   y = Σ x: w = 1;  log Σ exp x: w ∝ exp(x − y);  max x: w ∝ [x = y], equal among ties,
  * reverse is x̄ = w ȳ and forward ẏ = Σ w ẋ. */
 #include "engine/derive.h"
 
@@ -12,14 +12,12 @@ static tb_value stretched(tb_graph *g, uint32_t self, tb_value y) {
   return tb_broadcast(g, tb_reshape(g, y, a->rank, dims), a->rank, a->dims);
 }
 
-/* w, or no value where it is one */
+/* w: normalised afresh, because y carries the rounding of its own size: at 10⁴, exp(x − y) alone is off by 10⁻¹². */
 static tb_value weights(tb_graph *g, uint32_t self) {
   const tb_attributes *at = &tb_node_at(g, self)->attributes;
-  tb_value a = operand(g, self, 0), y = stretched(g, self, tb_value_at(g, self));
-  if (at->kind == TB_LOGSUMEXP)
-    return tb_exp(g, tb_subtract(g, a, y));
-  tb_value ties = tb_equal(g, a, y);
-  return tb_divide(g, ties, stretched(g, self, tb_reduce(g, TB_SUM, ties, at->axes, at->keep)));
+  tb_value a = operand(g, self, 0), y = stretched(g, self, tb_stop(g, tb_value_at(g, self)));
+  tb_value w = at->kind == TB_LOGSUMEXP ? tb_exp(g, tb_subtract(g, a, y)) : tb_equal(g, a, y);
+  return tb_divide(g, w, stretched(g, self, tb_reduce(g, TB_SUM, w, at->axes, at->keep)));
 }
 
 void tb_reduce_vjp(tb_graph *g, uint32_t self, const tb_value *bars, const bool *wanted, tb_value *operand_bars) {

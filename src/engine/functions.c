@@ -124,7 +124,7 @@ static double log_normal_cdf_derivative(unsigned order, double x) {
     }
   }
   if (order == 0)
-    return x > 0 ? log1p(-0.5 * erfc(x * sqrt_half)) : log(normal_cdf(x));
+    return x > 0 ? log1p(-normal_cdf(-x)) : log(normal_cdf(x));
   double h = normal_density(x) / normal_cdf(x);
   if (order == 1)
     return h;

@@ -30,6 +30,9 @@ tb_value tb_unary_rewrite_at(tb_place place, tb_graph *g, tb_unary kind, int ord
 #define SHIFTED(c, a)  tb_shift_at(place, g, a, c)
 #define POWER(a, e)    tb_power_at(place, g, a, e)
 #define FILL(c)        tb_fill_like_at(place, g, x, c)
+/* Beyond the bound the density is zero in any float; without it, powers of x that meet that zero would be infinite. */
+#define CLAMPED(a, bound)                                                                                              \
+  tb_binary_at(place, g, TB_MAXIMUM, FILL(-(bound)), tb_binary_at(place, g, TB_MINIMUM, FILL(bound), a))
   static const double factorial_signed[] = { 0, -1, 2, -6, 24 }; /* (1/x)^(n) = (−1)ⁿ n! x^(−n−1) */
   static const double log_signed[] = { 0, 1, -1, 2, -6 };        /* (log x)^(n) = (−1)^(n−1) (n−1)! x^(−n) */
   static const double root[] = { 1, 0.5, -0.25, 0.375, -0.9375 };
@@ -70,15 +73,17 @@ tb_value tb_unary_rewrite_at(tb_place place, tb_graph *g, tb_unary kind, int ord
   /* order 4 of the native families, from f^(3) */
   case TB_TANH: /* t‴ = −2 (t′² + t t″) */
     return SCALED(-2, PLUS(SCALED(3, TIMES(F(1, x), F(2, x))), TIMES(F(0, x), F(3, x))));
-  case TB_ERF: /* e‴ = −2 (e′ + x e″) */
-    return SCALED(-2, PLUS(SCALED(2, F(2, x)), TIMES(x, F(3, x))));
+  case TB_ERF: { /* e‴ = −2 (e′ + x e″) */
+    tb_value c = CLAMPED(x, 30);
+    return SCALED(-2, PLUS(SCALED(2, F(2, c)), TIMES(c, F(3, c))));
+  }
   case TB_SIGMOID: /* s‴ = s′ (1 − 6 s′) */
     return TIMES(F(2, x), SHIFTED(1, SCALED(-12, F(1, x))));
   case TB_GELU: { /* g = x Φ(x), g⁗ = x Φ⁗ + 4 Φ‴, Φ^(k)(x) = 2^(−1−k/2) erf^(k)(x/√2) */
-    tb_value u = SCALED(0.70710678118654752440, x);
+    tb_value c = CLAMPED(x, 42), u = SCALED(0.70710678118654752440, c);
     tb_value e2 = UNARY(TB_ERF, 2, u), e3 = UNARY(TB_ERF, 3, u);
     tb_value cdf4 = SCALED(-0.25, PLUS(SCALED(2, e2), TIMES(u, e3)));
-    return PLUS(TIMES(x, cdf4), SCALED(4 * 0.17677669529663688110, e3));
+    return PLUS(TIMES(c, cdf4), SCALED(4 * 0.17677669529663688110, e3));
   }
   case TB_LOG_NORMAL_CDF: { /* h = l′: h′ = −h (x + h), h″ = −h′ (x + h) − h (1 + h′) */
     tb_value h = F(1, x), h1 = F(2, x), h2 = F(3, x);
@@ -95,4 +100,5 @@ tb_value tb_unary_rewrite_at(tb_place place, tb_graph *g, tb_unary kind, int ord
 #undef SHIFTED
 #undef POWER
 #undef FILL
+#undef CLAMPED
 }
