@@ -14,9 +14,12 @@ typedef struct tb_array {
   const char *const *words;
 } tb_array;
 
-/* Writes atomically (temporary file, rename). */
+/* Writes atomically; the same arrays give the same bytes.  Errors: TB_NO_DISK; TB_FAILED: a name twice, rank above 8.
+ */
 tb_status tb_npz_write(tb_context *, const char *path, size_t count, const tb_array *arrays);
-/* Reads all numeric arrays into the arena (little-endian f8, f4, i8; C or Fortran order, returned in C order). */
+/* Reads all numeric arrays into the arena, in C order whatever the order in the file: little-endian f8 and f4 as they
+ * are, integers and booleans as INT64.  Text, objects, records and dates are left out.  Errors TB_BAD_DATA: missing, no
+ * zip, a damaged member, elements of another type (complex, half, big-endian). */
 tb_status tb_npz_read(tb_context *, tb_arena *, const char *path, size_t *count, tb_array **arrays);
 
 #endif
