@@ -1,0 +1,97 @@
+/* What a batch holds: accessors, configurations on demand, estimates.  parts.c and sweep.c make it. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "run/batch.h"
+
+tb_batch *tb_batch_blank(tb_context *context) {
+  tb_batch *batch = tb_allocate(context, 1, sizeof *batch);
+  if (!batch)
+    return NULL;
+  batch->context = context;
+  batch->title = "";
+  batch->arena = tb_arena_new(context);
+  if (!batch->arena) {
+    tb_release(context, batch);
+    return NULL;
+  }
+  return batch;
+}
+
+void tb_batch_free(tb_batch *batch) {
+  if (!batch)
+    return;
+  for (size_t i = 0; batch->configs && i < batch->n_runs; i++)
+    tb_config_free(batch->configs[i]);
+  tb_arena_free(batch->arena);
+  tb_release(batch->context, batch);
+}
+
+size_t tb_batch_runs(const tb_batch *batch) {
+  return batch->n_runs;
+}
+
+size_t tb_batch_parts(const tb_batch *batch) {
+  return batch->n_parts;
+}
+
+const tb_part *tb_batch_part(const tb_batch *batch, size_t i) {
+  return &batch->parts[i].part;
+}
+
+const char *tb_batch_name(const tb_batch *batch) {
+  return batch->name;
+}
+
+const char *tb_batch_title(const tb_batch *batch) {
+  return batch->title;
+}
+
+const tb_section *tb_section_of(const tb_batch *batch, size_t run) {
+  size_t p = 0;
+  while (p + 1 < batch->n_parts && run >= batch->parts[p + 1].first)
+    p++;
+  return &batch->parts[p];
+}
+
+const tb_study *tb_batch_study(const tb_batch *batch, size_t run) {
+  return tb_section_of(batch, run)->part.study;
+}
+
+const char *tb_batch_part_name(const tb_batch *batch, size_t run) {
+  return tb_section_of(batch, run)->part.name;
+}
+
+const tb_config *tb_batch_config(tb_batch *batch, size_t run) {
+  if (!batch->configs[run] && tb_batch_make_config(batch->context, batch, run, &batch->configs[run]))
+    batch->configs[run] = NULL;
+  return batch->configs[run];
+}
+
+const char *tb_batch_folder(const tb_batch *batch) {
+  return batch->folder;
+}
+
+tb_status tb_batch_estimate(tb_batch *batch, tb_estimate *total) {
+  *total = (tb_estimate){ 0 };
+  for (size_t run = 0; run < batch->n_runs; run++) {
+    const tb_study *study = tb_batch_study(batch, run);
+    tb_estimate one = { .flop = NAN, .seconds = NAN, .memory = NAN, .steps = NAN, .parameters = NAN };
+    tb_config *config;
+    tb_status status = tb_batch_make_config(batch->context, batch, run, &config);
+    if (status)
+      return status;
+    if (study->estimate)
+      status = study->estimate(batch->context, config, &one);
+    tb_config_free(config);
+    if (status)
+      return status;
+    total->flop += one.flop;
+    total->seconds += one.seconds;
+    total->steps += one.steps;
+    total->memory = isnan(one.memory) ? NAN : fmax(total->memory, one.memory);
+    total->parameters = fmax(total->parameters, one.parameters);
+  }
+  return TB_OK;
+}

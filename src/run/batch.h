@@ -1,0 +1,52 @@
+/* A batch: parts, their sweeps, and the runs they expand to. */
+#ifndef TB_RUN_BATCH_H
+#define TB_RUN_BATCH_H
+
+#include <tiebreak/run.h>
+
+enum { TB_MOST_RUNS = 100000 };
+
+/* One option as finally assigned, with all the values it takes (one where it is not swept). */
+typedef struct tb_axis {
+  const tb_assignment *source;
+  size_t count;
+  const char *const *values;
+} tb_axis;
+
+typedef struct tb_section {
+  tb_part part;
+  bool literal; /* values are taken as they are: read back from a folder */
+  size_t n_axes;
+  tb_axis *axes; /* in the order in which they vary, the last fastest */
+  size_t first, runs;
+} tb_section;
+
+struct tb_batch {
+  tb_context *context;
+  tb_arena *arena; /* everything below */
+  const char *name, *title;
+  const char *source; /* the study file as given */
+  size_t n_parts;
+  tb_section *parts;
+  size_t n_runs;
+  tb_config **configs; /* made on demand */
+  const char *folder;  /* NULL before it has one */
+  bool opened;         /* taken up again from its folder */
+};
+
+/* Empty batch with context and arena; NULL on exhaustion. */
+tb_batch *tb_batch_blank(tb_context *);
+/* Parses every assignment of every part, counts, expands and checks (see tb_batch_new). */
+tb_status tb_batch_expand(tb_batch *);
+/* A fresh configuration of one run, owned by the caller; safe from several threads, each with its own context. */
+tb_status tb_batch_make_config(tb_context *, const tb_batch *, size_t run, tb_config **);
+const tb_section *tb_section_of(const tb_batch *, size_t run);
+
+/* Adds the place and the excerpt of an assignment to the failure just recorded: its key, or `offset` bytes into its
+ * value. */
+tb_status tb_assignment_fail(tb_context *, const tb_assignment *, bool at_key, size_t offset);
+/* A path typed in a file that stands in `folder`: relative ones are joined to it.  Commas part several paths; words
+ * among the option's choices stay. */
+const char *tb_assignment_rebase(tb_arena *, const tb_option *, const char *text, const char *folder);
+
+#endif
