@@ -84,7 +84,7 @@ typedef struct tb_run_options {
  * Results do not depend on the number of threads. */
 tb_status tb_batch_run(tb_context *, tb_batch *, const tb_run_options *);
 const char *tb_batch_folder(const tb_batch *);                 /* after tb_batch_run; else NULL */
-const char *tb_batch_run_folder(const tb_batch *, size_t run); /* the same of one run */
+const char *tb_batch_run_folder(tb_batch *, size_t run); /* the same of one run */
 /* Takes up a run's or batch's folder again: finished runs are kept, the others continue from their checkpoints to the
  * same bits.  Errors: TB_BAD_DATA when the folder is damaged. */
 tb_status tb_batch_open(tb_context *, const char *folder, tb_batch **);

@@ -4,6 +4,7 @@
 
 #include <tiebreak/base.h>
 #include <tiebreak/graph.h>
+#include <tiebreak/machine.h>
 #include <tiebreak/metrics.h>
 #include <tiebreak/options.h>
 #include <tiebreak/random.h>

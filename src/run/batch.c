@@ -73,6 +73,19 @@ const char *tb_batch_folder(const tb_batch *batch) {
   return batch->folder;
 }
 
+int tb_batch_digits(const tb_batch *batch) {
+  int digits = 4;
+  for (size_t most = 10000; most < batch->n_runs; most *= 10)
+    digits++;
+  return digits;
+}
+
+const char *tb_batch_run_folder(tb_batch *batch, size_t run) {
+  if (!batch->folder || batch->n_runs == 1)
+    return batch->folder;
+  return tb_arena_format(batch->arena, "%s/%0*zu", batch->folder, tb_batch_digits(batch), run);
+}
+
 tb_status tb_batch_estimate(tb_batch *batch, tb_estimate *total) {
   *total = (tb_estimate){ 0 };
   for (size_t run = 0; run < batch->n_runs; run++) {

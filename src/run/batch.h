@@ -31,7 +31,7 @@ struct tb_batch {
   size_t n_runs;
   tb_config **configs; /* made on demand */
   const char *folder;  /* NULL before it has one */
-  bool opened;         /* taken up again from its folder */
+  const char *run_name; /* of a single run taken up from its folder, else NULL */
 };
 
 /* Empty batch with context and arena; NULL on exhaustion. */
@@ -40,6 +40,7 @@ tb_batch *tb_batch_blank(tb_context *);
 tb_status tb_batch_expand(tb_batch *);
 /* A fresh configuration of one run, owned by the caller; safe from several threads, each with its own context. */
 tb_status tb_batch_make_config(tb_context *, const tb_batch *, size_t run, tb_config **);
+int tb_batch_digits(const tb_batch *); /* of the names of its members' folders */
 const tb_section *tb_section_of(const tb_batch *, size_t run);
 
 /* Adds the place and the excerpt of an assignment to the failure just recorded: its key, or `offset` bytes into its

@@ -98,14 +98,14 @@ static tb_status unknown_study(tb_context *context, const char *name, const char
 
 /* ---- assignments ---- */
 
+/* The study's option of that name; a later table redefines it. */
 static bool knows(const tb_study *study, const char *key, const tb_option **found) {
+  *found = NULL;
   for (size_t t = 0; t < study->n_tables; t++)
     for (size_t i = 0; i < study->tables[t]->count; i++)
-      if (strcmp(study->tables[t]->options[i].name, key) == 0) {
+      if (strcmp(study->tables[t]->options[i].name, key) == 0)
         *found = &study->tables[t]->options[i];
-        return true;
-      }
-  return false;
+  return *found;
 }
 
 /* Appends to the part's assignments those overrides that its study knows. */

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/number.h"
 #include "run/batch.h"
 
 typedef struct element {
@@ -34,13 +35,14 @@ static bool counts(const tb_option *option) {
 
 /* A whole number of at most 2^53 that fills the text up to the end; accepts 1e6. */
 static bool whole_number(const char *text, size_t length, int64_t *value) {
-  char copy[64], *end;
+  char copy[64];
+  double number;
   if (length == 0 || length >= sizeof copy)
     return false;
   memcpy(copy, text, length);
   copy[length] = 0;
-  double number = strtod(copy, &end);
-  if (end == copy || *end || !(fabs(number) <= 9007199254740992.0) || number != floor(number))
+  const char *end = tb_number_read(copy, &number);
+  if (!end || *end || !(fabs(number) <= 9007199254740992.0) || number != floor(number))
     return false;
   *value = (int64_t)number;
   return true;
