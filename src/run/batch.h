@@ -29,8 +29,8 @@ struct tb_batch {
   size_t n_parts;
   tb_section *parts;
   size_t n_runs;
-  tb_config **configs; /* made on demand */
-  const char *folder;  /* NULL before it has one */
+  tb_config **configs;  /* made on demand */
+  const char *folder;   /* NULL before it has one */
   const char *run_name; /* of a single run taken up from its folder, else NULL */
 };
 

@@ -78,10 +78,11 @@ static tb_status claims_json(tb_context *context, const tb_study *study, const t
     if (!applies)
       continue;
     bool unmeasured = verdict.word == TB_UNDECIDED && isnan(verdict.value);
-    json_array_append_new(*out, json_pack("{s:s, s:s, s:o, s:o, s:o, s:s}", "id", claim->id, "statement",
-                                          claim->statement, "value", unmeasured ? json_null() : tb_json_real(verdict.value),
-                                          "reference", tb_json_real(verdict.reference), "tolerance", tb_json_real(claim->tolerance),
-                                          "verdict", word_of(verdict.word)));
+    json_array_append_new(*out,
+                          json_pack("{s:s, s:s, s:o, s:o, s:o, s:s}", "id", claim->id, "statement", claim->statement,
+                                    "value", unmeasured ? json_null() : tb_json_real(verdict.value), "reference",
+                                    tb_json_real(verdict.reference), "tolerance", tb_json_real(claim->tolerance),
+                                    "verdict", word_of(verdict.word)));
   }
   return TB_OK;
 }
@@ -116,11 +117,11 @@ tb_status tb_record_line(tb_context *context, const tb_study *study, const tb_ma
                          .snapshots = trace->snapshots };
   json_t *claims = NULL;
   tb_status status = claims_json(context, study, &outcome, &claims);
-  json_t *line = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:f, s:i}", "tiebreak", TB_VERSION, "study",
-                           study->name, "run", m->name, "config", config_json(m->config), "metrics",
-                           tb_metrics_to_json(context, trace->metrics), "snapshots", snapshots_json(context, trace),
-                           "claims", claims, "files", files_json(folder, trace), "seconds", m->seconds, "threads",
-                           m->threads);
+  json_t *line =
+      json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:f, s:i}", "tiebreak", TB_VERSION, "study", study->name,
+                "run", m->name, "config", config_json(m->config), "metrics",
+                tb_metrics_to_json(context, trace->metrics), "snapshots", snapshots_json(context, trace), "claims",
+                claims, "files", files_json(folder, trace), "seconds", m->seconds, "threads", m->threads);
   if (!status && !line)
     status = tb_fail(context, TB_NO_MEMORY, "", NULL, "out of memory: the record of '%s'", m->name);
   char *text = status ? NULL : tb_json_line(context, line);
