@@ -1,0 +1,207 @@
+/* Speaking to a person: failures with place, excerpt and hint, notes, colours, tables, numbers. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+
+/* ---- colours ---- */
+
+static bool coloured(FILE *stream) {
+  const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+  return !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0) && isatty(fileno(stream));
+}
+
+const char *colour_on(FILE *stream, colour which) {
+  static const char *const codes[] = { "", "\033[1m", "\033[1;31m", "\033[1;32m", "\033[1;33m", "\033[2m" };
+  return coloured(stream) ? codes[which] : "";
+}
+
+const char *colour_off(FILE *stream) {
+  return coloured(stream) ? "\033[0m" : "";
+}
+
+/* ---- failures and notes ---- */
+
+static void indented(const char *text) {
+  for (const char *line = text; *line;) {
+    size_t length = strcspn(line, "\n");
+    fprintf(stderr, "    %.*s\n", (int)length, line);
+    line += length + (line[length] == '\n');
+  }
+}
+
+void message_failure(const cli *c, const tb_context *why) {
+  const char *place = tb_context_place(why), *message = tb_context_message(why), *hint = tb_context_hint(why);
+  bool say_place = *place && !strstr(message, place) && strcmp(place, "command line") != 0;
+  fprintf(stderr, "tiebreak: %serror:%s %s%s%s\n", colour_on(stderr, COLOUR_RED), colour_off(stderr),
+          say_place ? place : "", say_place ? ": " : "", message);
+  indented(tb_context_excerpt(why));
+  if (*hint)
+    fprintf(stderr, "%shint:%s %s\n", colour_on(stderr, COLOUR_BOLD), colour_off(stderr), hint);
+}
+
+static void say(const char *word, colour which, const char *format, va_list list) {
+  char message[2000];
+  vsnprintf(message, sizeof message, format, list);
+  fprintf(stderr, "tiebreak: %s%s%s%s\n", colour_on(stderr, which), word, colour_off(stderr), message);
+}
+
+void message_note(const cli *c, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  if (!c->quiet)
+    say("", COLOUR_NONE, format, list);
+  va_end(list);
+}
+
+void message_warning(const cli *c, const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  if (!c->quiet)
+    say("warning: ", COLOUR_YELLOW, format, list);
+  va_end(list);
+}
+
+/* ---- tables ---- */
+
+/* Characters of a UTF-8 text. */
+static size_t width_of(const char *text) {
+  size_t width = 0;
+  for (; *text; text++)
+    width += ((unsigned char)*text & 0xc0) != 0x80;
+  return width;
+}
+
+table table_new(cli *c, size_t cols) {
+  return (table){ .cli = c, .cols = cols };
+}
+
+void table_row(table *t) {
+  if (t->rows == t->room) {
+    size_t room = t->room ? 2 * t->room : 32;
+    const char **cells = tb_arena_allocate(t->cli->arena, room * t->cols, sizeof *cells);
+    colour *colours = tb_arena_allocate(t->cli->arena, room * t->cols, sizeof *colours);
+    if (!cells || !colours) {
+      t->failed = true;
+      return;
+    }
+    if (t->rows) {
+      memcpy(cells, t->cells, t->rows * t->cols * sizeof *cells);
+      memcpy(colours, t->colours, t->rows * t->cols * sizeof *colours);
+    }
+    t->cells = cells;
+    t->colours = colours;
+    t->room = room;
+  }
+  t->rows++;
+}
+
+void table_cell(table *t, size_t col, colour which, const char *format, ...) {
+  char text[2000];
+  if (t->failed)
+    return;
+  va_list list;
+  va_start(list, format);
+  vsnprintf(text, sizeof text, format, list);
+  va_end(list);
+  const char *copy = tb_arena_text(t->cli->arena, text);
+  t->failed |= !copy;
+  t->cells[(t->rows - 1) * t->cols + col] = copy;
+  t->colours[(t->rows - 1) * t->cols + col] = which;
+}
+
+static void print_row(const table *t, size_t r, const size_t *widths, FILE *stream, const char *indent) {
+  size_t last = 0;
+  for (size_t k = 0; k < t->cols; k++)
+    if (t->cells[r * t->cols + k] && *t->cells[r * t->cols + k])
+      last = k;
+  fputs(indent, stream);
+  for (size_t k = 0; k <= last; k++) {
+    const char *cell = t->cells[r * t->cols + k] ? t->cells[r * t->cols + k] : "";
+    colour which = t->colours[r * t->cols + k];
+    fprintf(stream, "%s%s%s", which ? colour_on(stream, which) : "", cell, which ? colour_off(stream) : "");
+    if (k < last)
+      fprintf(stream, "%*s", (int)(widths[k] - width_of(cell) + 2), "");
+  }
+  fputc('\n', stream);
+}
+
+tb_status table_print(table *t, FILE *stream, const char *indent) {
+  size_t *widths = t->failed ? NULL : tb_arena_allocate(t->cli->arena, t->cols + 1, sizeof *widths);
+  if (!widths)
+    return TB_NO_MEMORY;
+  for (size_t r = 0; r < t->rows; r++)
+    for (size_t k = 0; k < t->cols; k++) {
+      const char *cell = t->cells[r * t->cols + k];
+      size_t width = cell ? width_of(cell) : 0;
+      widths[k] = width > widths[k] ? width : widths[k];
+    }
+  for (size_t r = 0; r < t->rows; r++)
+    print_row(t, r, widths, stream, indent);
+  return TB_OK;
+}
+
+/* ---- numbers ---- */
+
+const char *readable_seconds(double seconds, char buffer[40]) {
+  if (isnan(seconds))
+    return "unknown";
+  if (seconds < 60)
+    snprintf(buffer, 40, seconds < 0.0995 ? "%.2g s" : seconds < 9.95 ? "%.1f s" : "%.0f s", seconds);
+  else if (seconds < 3600)
+    snprintf(buffer, 40, "%.0f min %02.0f s", floor(seconds / 60), floor(fmod(seconds, 60)));
+  else if (seconds < 1e7)
+    snprintf(buffer, 40, "%.0f h %02.0f min", floor(seconds / 3600), floor(fmod(seconds, 3600) / 60));
+  else
+    snprintf(buffer, 40, "%.3g days", seconds / 86400);
+  return buffer;
+}
+
+const char *readable_bytes(double bytes, char buffer[40]) {
+  static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };
+  size_t unit = 0;
+  if (isnan(bytes))
+    return "unknown";
+  while (bytes >= 1000 && unit + 1 < sizeof units / sizeof *units) {
+    bytes /= 1024;
+    unit++;
+  }
+  snprintf(buffer, 40, "%.3g %s", bytes, units[unit]);
+  return buffer;
+}
+
+const char *readable_number(double value, char buffer[40]) {
+  if (isnan(value))
+    return "nan";
+  if (isinf(value))
+    return value > 0 ? "inf" : "-inf";
+  snprintf(buffer, 40, "%.6g", value);
+  return buffer;
+}
+
+const char *readable_metric(cli *c, const tb_metric_value *v, size_t width) {
+  char number[40];
+  tb_text text = tb_text_new(c->context);
+  if (v->kind == TB_METRIC_MATRIX && v->rows * v->cols > 0)
+    tb_text_format(&text, "%zu × %zu: ", v->rows, v->cols);
+  bool words = v->kind == TB_METRIC_WORD || v->kind == TB_METRIC_WORDS;
+  size_t count = words ? v->cols : v->rows * v->cols;
+  for (size_t i = 0; i < count; i++) {
+    size_t before = text.length;
+    if (i)
+      tb_text_add(&text, words ? "; " : v->kind == TB_METRIC_MATRIX && i % v->cols == 0 ? " / " : " ");
+    tb_text_add(&text, words ? v->words[i] : readable_number(v->values[i], number));
+    if (text.length > width && i) {
+      text.length = before;
+      text.data[before] = 0;
+      tb_text_format(&text, " … (%zu)", count);
+      break;
+    }
+  }
+  const char *copy = tb_text_finish(&text) ? NULL : tb_arena_text(c->arena, text.data ? text.data : "");
+  tb_text_free(&text);
+  return copy ? copy : "";
+}
