@@ -117,7 +117,8 @@ typedef struct tb_study {
   const tb_claim *const *claims;
   size_t n_claims;
   /* Refuses impossible or not yet available combinations before anything runs (TB_USAGE); may read data files
-   * (TB_BAD_DATA). */
+   * (TB_BAD_DATA).  Must not depend on the seed: of runs that differ in
+   * nothing else the first alone is checked. */
   tb_status (*check)(tb_context *, const tb_config *);
   tb_status (*estimate)(tb_context *, const tb_config *, tb_estimate *);
   tb_status (*run)(tb_run *);
