@@ -160,7 +160,7 @@ tb_status tb_natural_evaluate(tb_natural *s, const double *theta, double *veloci
   *report = (tb_natural_report){ 0 };
   *trouble = TB_NATURAL_FINE;
   *log_scale = 0.0;
-  const size_t side = s->fisher == TB_FISHER_POPULATION ? SIZE_MAX : s->n, width = s->in_predictor ? s->d : s->p;
+  const size_t side = s->fisher == TB_FISHER_POPULATION ? SIZE_MAX : s->n, width = s->linear ? s->d : s->p;
   report->full_rank = side < width ? side : width;
   tb_status status = tb_objective_outputs(s->objective, theta, s->f);
   if (status != TB_OK)

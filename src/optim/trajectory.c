@@ -18,6 +18,7 @@ typedef enum event_kind { EVENT_LOSS, EVENT_MARGIN } event_kind;
 struct tb_trajectory {
   tb_context *context;
   const tb_method *method;
+  tb_fisher fisher;
   tb_field_of_flow field;
   tb_flow *flow;
   size_t n, p;
@@ -91,54 +92,6 @@ static tb_status limit_met(tb_trajectory *t, bool *met, tb_stop *why) {
 
 /* ---- a flow that can't go on ---- */
 
-static double largest_margin(const tb_trajectory *t) {
-  const double *y = tb_objective_y(t->field.objective);
-  double largest = -INFINITY;
-  for (size_t i = 0; i < t->n; i++)
-    largest = fmax(largest, y[i] * t->field.f[i]);
-  return largest;
-}
-
-/* What happened at the last good point.  Near a loss of rank the velocity of the parameters grows like the condition
- * number of what is inverted; in a finite-time blow-up that stays small and the margins grow instead. */
-static tb_status explain(tb_trajectory *t) {
-  const double *theta = tb_flow_state(t->flow), time = tb_trajectory_time(t);
-  tb_status status = tb_objective_outputs(t->field.objective, theta, t->field.f);
-  if (status != TB_OK)
-    return status;
-  tb_natural_report report = { 0 };
-  tb_natural_trouble trouble = TB_NATURAL_FINE;
-  if (t->field.natural) {
-    double log_scale;
-    double *velocity = tb_allocate(t->context, t->p, sizeof *velocity);
-    if (!velocity)
-      return TB_NO_MEMORY;
-    status = tb_natural_evaluate(t->field.natural, theta, velocity, NULL, &log_scale, &report, &trouble);
-    tb_release(t->context, velocity);
-    if (status != TB_OK)
-      return status;
-    t->field.last = report;
-  }
-  const bool linear = tb_objective_has_predictor(t->field.objective);
-  const bool rank = trouble == TB_NATURAL_MAP_RANK || report.rank_loss || report.condition > 1e5;
-  const bool logistic = tb_objective_loss_kind(t->field.objective) == TB_LOSS_LOGISTIC;
-  if (rank)
-    snprintf(t->reason, sizeof t->reason, "the %s lost rank at t = %.12g", linear ? "predictor map D" : "Jacobian",
-             time);
-  else if (logistic && largest_margin(t) > 20.0)
-    snprintf(t->reason, sizeof t->reason, "finite-time blow-up: margins grow without bound at t = %.12g", time);
-  else
-    snprintf(t->reason, sizeof t->reason, "the velocity grows without bound at t = %.12g", time);
-  return TB_OK;
-}
-
-/* ---- the advance ---- */
-
-static bool ask_pause(void *user, double s, const double *theta) {
-  tb_trajectory *t = user;
-  return t->pause && t->pause(t->pause_user);
-}
-
 /* The report of a stop is that of its own point, whatever was tried last. */
 static tb_status report_here(tb_trajectory *t) {
   if (!t->field.natural)
@@ -150,6 +103,42 @@ static tb_status report_here(tb_trajectory *t) {
       t->method->velocity->derivative(&t->field, tb_flow_time(t->flow), tb_flow_state(t->flow), velocity);
   tb_release(t->context, velocity);
   return status == TB_FAILED ? TB_OK : status;
+}
+
+static double largest_margin(const tb_trajectory *t) {
+  const double *y = tb_objective_y(t->field.objective);
+  double largest = -INFINITY;
+  for (size_t i = 0; i < t->n; i++)
+    largest = fmax(largest, y[i] * t->field.f[i]);
+  return largest;
+}
+
+/* What happened at the last good point.  Under a finite velocity of the outputs only a map that loses rank can make that
+ * of the parameters infinite; margins themselves grow without bound in finite time under the empirical Fisher matrix. */
+static tb_status explain(tb_trajectory *t) {
+  const double time = tb_trajectory_time(t);
+  const tb_status status = tb_objective_outputs(t->field.objective, tb_flow_state(t->flow), t->field.f);
+  if (status != TB_OK)
+    return status;
+  const bool empirical = t->fisher == TB_FISHER_EMPIRICAL;
+  const bool logistic = tb_objective_loss_kind(t->field.objective) == TB_LOSS_LOGISTIC;
+  const bool linear = tb_objective_has_predictor(t->field.objective);
+  const char *what = "the velocity grows without bound";
+  if (!t->field.natural)
+    what = "the steps of the integrator became too small";
+  else if (empirical && logistic && largest_margin(t) > 20.0)
+    what = "finite-time blow-up: margins grow without bound";
+  else if (logistic || !empirical)
+    what = linear && t->fisher != TB_FISHER_PARAMETER ? "the predictor map D lost rank" : "the Jacobian lost rank";
+  snprintf(t->reason, sizeof t->reason, "%s at t = %.12g", what, time);
+  return report_here(t);
+}
+
+/* ---- the advance ---- */
+
+static bool ask_pause(void *user, double s, const double *theta) {
+  tb_trajectory *t = user;
+  return t->pause && t->pause(t->pause_user);
 }
 
 /* To a value of the clock that stands for `time` (inf: none that a double can hold). */
@@ -304,6 +293,7 @@ tb_status tb_trajectory_new(tb_context *context, const tb_method *method, const 
   *t = (tb_trajectory){
     .context = context,
     .method = method,
+    .fisher = options->fisher,
     .field = { .context = context, .objective = objective, .log_clock = method->velocity->log_clock(options) },
     .n = tb_objective_rows(objective),
     .p = tb_objective_parameters(objective),
