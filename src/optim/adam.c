@@ -15,7 +15,8 @@ static tb_status step(tb_stepper *s, uint64_t k, double *theta, double *state) {
     const double g = s->descent[i];
     m[i] = fma(o->beta1, m[i], (1.0 - o->beta1) * g);
     v[i] = fma(o->beta2, v[i], (1.0 - o->beta2) * g * g);
-    theta[i] += o->lr * (m[i] / correct_m) / (sqrt(v[i] / correct_v) + o->epsilon);
+    if (m[i] != 0.0) /* a coordinate without gradient rests, with ε = 0 too */
+      theta[i] += o->lr * (m[i] / correct_m) / (sqrt(v[i] / correct_v) + o->epsilon);
   }
   return status;
 }

@@ -113,8 +113,9 @@ static double largest_margin(const tb_trajectory *t) {
   return largest;
 }
 
-/* What happened at the last good point.  Under a finite velocity of the outputs only a map that loses rank can make that
- * of the parameters infinite; margins themselves grow without bound in finite time under the empirical Fisher matrix. */
+/* What happened at the last good point.  Under a finite velocity of the outputs only a map that loses rank can make
+ * that of the parameters infinite; margins themselves grow without bound in finite time under the empirical Fisher
+ * matrix. */
 static tb_status explain(tb_trajectory *t) {
   const double time = tb_trajectory_time(t);
   const tb_status status = tb_objective_outputs(t->field.objective, tb_flow_state(t->flow), t->field.f);

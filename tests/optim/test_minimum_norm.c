@@ -1,4 +1,5 @@
-/* Minimum-norm solutions: against SVD where that is possible, against constructed solutions where sizes differ by 10⁹⁰. */
+/* Minimum-norm solutions: against SVD where that is possible, against constructed solutions where sizes differ by 10⁹⁰.
+ */
 #include "fixture.h"
 
 #include <float.h>
@@ -189,8 +190,10 @@ static void population_fisher(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(equals_the_pseudo_inverse),       cmocka_unit_test(graded_columns_keep_their_accuracy),
-    cmocka_unit_test(rank_is_found),                   cmocka_unit_test(a_ridge_is_damped_least_squares),
+    cmocka_unit_test(equals_the_pseudo_inverse),
+    cmocka_unit_test(graded_columns_keep_their_accuracy),
+    cmocka_unit_test(rank_is_found),
+    cmocka_unit_test(a_ridge_is_damped_least_squares),
     cmocka_unit_test(population_fisher),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

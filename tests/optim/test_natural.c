@@ -61,11 +61,11 @@ static void margins_grow_at_unit_rate(void **state) {
     double init;
     tb_fisher fisher;
   } cases[] = {
-    { "linear", 1, 0, 0, TB_FISHER_PREDICTOR },     { "linear", 1, 0, 0, TB_FISHER_PARAMETER },
-    { "linear", 1, 0, 0, TB_FISHER_EMPIRICAL },     { "diagonal", 2, 0, .5, TB_FISHER_PREDICTOR },
-    { "diagonal", 3, 0, .5, TB_FISHER_PARAMETER },  { "diagonal", 4, 0, 1e-3, TB_FISHER_PARAMETER },
-    { "diagonal", 2, 0, .5, TB_FISHER_EMPIRICAL },  { "dense", 3, 4, .5, TB_FISHER_PREDICTOR },
-    { "dense", 2, 7, .5, TB_FISHER_PARAMETER },     { "mlp", 2, 6, .5, TB_FISHER_PARAMETER },
+    { "linear", 1, 0, 0, TB_FISHER_PREDICTOR },    { "linear", 1, 0, 0, TB_FISHER_PARAMETER },
+    { "linear", 1, 0, 0, TB_FISHER_EMPIRICAL },    { "diagonal", 2, 0, .5, TB_FISHER_PREDICTOR },
+    { "diagonal", 3, 0, .5, TB_FISHER_PARAMETER }, { "diagonal", 4, 0, 1e-3, TB_FISHER_PARAMETER },
+    { "diagonal", 2, 0, .5, TB_FISHER_EMPIRICAL }, { "dense", 3, 4, .5, TB_FISHER_PREDICTOR },
+    { "dense", 2, 7, .5, TB_FISHER_PARAMETER },    { "mlp", 2, 6, .5, TB_FISHER_PARAMETER },
     { "mlp", 3, 4, .5, TB_FISHER_EMPIRICAL },
   };
   for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
