@@ -59,7 +59,7 @@ const char *tb_machine_cpu(void) {
 }
 
 const char *tb_machine_kernels(void) {
-  return "portable";
+  return tb_kernels_name();
 }
 
 int tb_machine_cores(void) {
