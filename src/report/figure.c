@@ -9,8 +9,8 @@
 
 const tb_figure *const *tb_figures(void) {
   static const tb_figure *const table[] = {
-    &tb_figure_damping, &tb_figure_generalisation, &tb_figure_invariance, &tb_figure_path,
-    &tb_figure_angles,  &tb_figure_margins,        &tb_figure_loss,       NULL,
+    &tb_figure_damping, &tb_figure_generalisation, &tb_figure_invariance, &tb_figure_angles,
+    &tb_figure_path,    &tb_figure_margins,        &tb_figure_loss,       NULL,
   };
   return table;
 }
@@ -79,6 +79,8 @@ static tb_status draw(tb_context *context, tb_arena *arena, size_t *count, tb_pi
   return status;
 }
 
+enum { LEADING = 2 }; /* pictures of a part that are shown in full */
+
 tb_status tb_pictures_of(tb_context *context, tb_arena *arena, size_t n_chapters, const tb_chapter *chapters,
                          size_t *count, tb_picture **out) {
   size_t n_figures = 0;
@@ -89,11 +91,12 @@ tb_status tb_pictures_of(tb_context *context, tb_arena *arena, size_t n_chapters
   if (!pictures)
     return tb_context_status(context);
   for (size_t c = 0; c < n_chapters; c++) {
-    size_t n_groups;
+    size_t n_groups, before = *count;
     tb_group *groups;
     tb_status status = tb_groups_of(context, arena, chapters[c].n, chapters[c].runs, &n_groups, &groups);
     for (size_t f = 0; f < n_figures && status == TB_OK && n_groups > 0; f++) {
-      pictures[*count] = (tb_picture){ .figure = tb_figures()[f], .chapter = &chapters[c] };
+      pictures[*count] =
+          (tb_picture){ .figure = tb_figures()[f], .chapter = &chapters[c], .lead = *count - before < LEADING };
       status = draw(context, arena, count, pictures, n_groups, groups);
     }
     if (status != TB_OK)

@@ -38,7 +38,6 @@ const tb_figure tb_figure_generalisation = {
   "equally well; they differ in which solution they pick.",
   tb_asset_bars_size_gp,
   tb_asset_bars_gp,
-  true,
   draw_generalisation,
 };
 
@@ -125,6 +124,5 @@ const tb_figure tb_figure_invariance = {
   "the left edge.",
   tb_asset_bars_size_gp,
   tb_asset_bars_gp,
-  true,
   draw_invariance,
 };

@@ -20,6 +20,15 @@ static tb_status add_line(tb_context *context, tb_arena *arena, const tb_group *
 
 /* ---- margins ---- */
 
+/* Margins grow linearly or like log t: a logarithmic axis only where they go far. */
+static double largest_of(size_t n, const tb_line *lines) {
+  double largest = -INFINITY;
+  for (size_t l = 0; l < n; l++)
+    for (size_t i = 0; i < lines[l].curve.n; i++)
+      largest = fmax(largest, lines[l].curve.median[i]);
+  return largest;
+}
+
 static tb_status draw_margins(tb_context *context, tb_arena *arena, const tb_chapter *chapter, size_t n_groups,
                               tb_group *groups, tb_picture *picture) {
   tb_layout layout;
@@ -40,11 +49,16 @@ static tb_status draw_margins(tb_context *context, tb_arena *arena, const tb_cha
     return TB_OK;
   for (size_t s = 0; s < layout.n_series; s++)
     layout.series[layout.n_series + s] = (tb_series){ NULL, layout.series[s].colour, 3 };
-  tb_lines plot = { layout.n_panels, 2 * layout.n_series,
-                    count,           layout.panels,
-                    layout.series,   lines,
-                    "margin",        .steps = tb_counts_steps(n_groups, groups),
-                    .log_y = true,   .floor = 1e-3,
+  tb_lines plot = { layout.n_panels,
+                    2 * layout.n_series,
+                    count,
+                    layout.panels,
+                    layout.series,
+                    lines,
+                    "margin",
+                    .steps = tb_counts_steps(n_groups, groups),
+                    .log_y = largest_of(count, lines) > 1e3,
+                    .floor = 1e-3,
                     .level = NAN };
   tb_lines_write(&plot, picture->file, &picture->csv, &picture->script);
   return TB_OK;
@@ -58,7 +72,6 @@ const tb_figure tb_figure_margins = {
   "decide.",
   tb_asset_lines_size_gp,
   tb_asset_lines_gp,
-  false,
   draw_margins,
 };
 
@@ -100,7 +113,7 @@ static tb_status draw_angles(tb_context *context, tb_arena *arena, const tb_chap
                     "angle (degrees)",
                     .steps = tb_counts_steps(n_groups, groups),
                     .log_y = true,
-                    .floor = 1e-8,
+                    .floor = 1e-5,
                     .level = NAN };
   tb_lines_write(&plot, picture->file, &picture->csv, &picture->script);
   return TB_OK;
@@ -113,7 +126,6 @@ const tb_figure tb_figure_angles = {
   "over seeds, bands from the 10 % to the 90 % quantile). A line that falls names the solution that the method picks.",
   tb_asset_lines_size_gp,
   tb_asset_lines_gp,
-  true,
   draw_angles,
 };
 
@@ -169,6 +181,5 @@ const tb_figure tb_figure_loss = {
   "The training loss (median over seeds, bands from the 10 % to the 90 % quantile).",
   tb_asset_lines_size_gp,
   tb_asset_lines_gp,
-  false,
   draw_loss,
 };

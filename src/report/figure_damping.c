@@ -111,6 +111,5 @@ const tb_figure tb_figure_damping = {
   "λ keeps the natural gradient for log 10 longer.",
   tb_asset_damping_size_gp,
   tb_asset_damping_gp,
-  true,
   draw_damping,
 };

@@ -5,6 +5,7 @@
  * those of the first.  Norms grow without bound; the picture ends where the shortest path does. */
 #include <lapacke.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,15 +174,22 @@ static void widen(bounds *box, double x, double y) {
   box->y1 = fmax(box->y1, y);
 }
 
+/* A reference's ray in the plane and where its label goes. */
+typedef struct ray {
+  const char *tag;
+  double x, y, label_y;
+} ray;
+
+enum { MOST_RAYS = 16 };
+
 /* The references as points on the circle of the picture, seen in the plane; returns how many. */
 static size_t add_references(const tb_outcome *outcome, const projection *plane, double radius, tb_text *csv,
-                             tb_text *script, bounds *box, tb_arena *arena) {
+                             bounds *box, ray *rays) {
   size_t count = 0;
-  const char *names[16];
-  int colours[16];
-  for (size_t r = 0; r < tb_references_count && count < 16; r++) {
-    const char *name = tb_arena_format(arena, "reference.%s", tb_references[r].name);
-    tb_metric_value value = name ? tb_metrics_find(outcome->metrics, name) : (tb_metric_value){ 0 };
+  for (size_t r = 0; r < tb_references_count && count < MOST_RAYS; r++) {
+    char name[64];
+    snprintf(name, sizeof name, "reference.%s", tb_references[r].name);
+    tb_metric_value value = tb_metrics_find(outcome->metrics, name);
     double length = value.name && value.cols == plane->d ? norm(plane->d, value.values) : 0;
     if (!(length > 0 && isfinite(length)))
       continue;
@@ -191,16 +199,50 @@ static size_t add_references(const tb_outcome *outcome, const projection *plane,
     tb_write_csv(csv, tb_references[r].label);
     tb_text_add(csv, "\n");
     widen(box, x, y);
-    names[count] = tb_references[r].label;
-    colours[count++] = tb_references[r].colour;
+    rays[count++] = (ray){ tb_references[r].tag, x, y, y };
   }
-  tb_text_format(script, "references = %zu\n", count);
-  if (count > 0) {
-    tb_script_words(script, "reference_name", count, names);
-    tb_script_integers(script, "reference_colour", count, colours);
-  }
-  tb_text_format(script, "longest_reference = %zu\n", tb_longest_of(count, names));
   return count;
+}
+
+/* Labels on the same side keep `gap` of height between them: each is pushed down from the one above. */
+static void part_labels(size_t n, ray *rays, double gap) {
+  for (size_t i = 1; i < n; i++) /* by height, the highest first */
+    for (size_t j = i; j > 0 && rays[j].y > rays[j - 1].y; j--) {
+      ray other = rays[j];
+      rays[j] = rays[j - 1];
+      rays[j - 1] = other;
+    }
+  for (size_t i = 1; i < n; i++)
+    for (size_t j = 0; j < i; j++)
+      if ((rays[i].x < 0) == (rays[j].x < 0) && rays[i].label_y > rays[j].label_y - gap)
+        rays[i].label_y = rays[j].label_y - gap;
+}
+
+/* Room for labels of about 60 pixels beside a picture of about 300. */
+static void write_rays(size_t n, ray *rays, bounds *box, tb_text *script) {
+  double pixel = (box->x1 - box->x0) / 230;
+  const char *tags[MOST_RAYS];
+  part_labels(n, rays, 17 * pixel);
+  double left = box->x0, right = box->x1;
+  for (size_t r = 0; r < n; r++) {
+    tags[r] = rays[r].tag;
+    left = fmin(left, rays[r].x < 0 ? rays[r].x - 60 * pixel : left);
+    right = fmax(right, rays[r].x < 0 ? right : rays[r].x + 60 * pixel);
+    box->y0 = fmin(box->y0, rays[r].label_y);
+  }
+  box->x0 = left;
+  box->x1 = right;
+  tb_text_format(script, "references = %zu\n", n);
+  if (n == 0)
+    return;
+  tb_script_words(script, "reference_name", n, tags);
+  tb_text_format(script, "array reference_x[%zu] = [", n);
+  for (size_t r = 0; r < n; r++)
+    tb_text_format(script, "%s%.6g", r ? ", " : "", rays[r].x + (rays[r].x < 0 ? -6 : 6) * pixel);
+  tb_text_format(script, "]\narray reference_y[%zu] = [", n);
+  for (size_t r = 0; r < n; r++)
+    tb_text_format(script, "%s%.6g", r ? ", " : "", rays[r].label_y);
+  tb_text_add(script, "]\n");
 }
 
 static void add_path(const trail *path, size_t n, const double *points, const tb_metrics *const *snapshots,
@@ -284,7 +326,9 @@ static tb_status draw_path(tb_context *context, tb_arena *arena, const tb_chapte
   for (size_t p = 0, at = 0; p < count; at += lengths[p++])
     add_path(&paths[p], lengths[p], points + at * d, snapshots + at, &plane, layout.panels[paths[p].panel],
              layout.series[paths[p].series].name, &picture->csv, &box);
-  add_references(paths[0].outcome, &plane, radius, &picture->csv, &picture->script, &box, arena);
+  ray rays[MOST_RAYS];
+  size_t n_rays = add_references(paths[0].outcome, &plane, radius, &picture->csv, &box, rays);
+  write_rays(n_rays, rays, &box, &picture->script);
   write_script(&layout, &plane, box, picture);
   if (tb_config_find(paths[0].outcome->config, "seed"))
     picture->note = tb_arena_format(arena, "Here the runs of seed %lld.",
@@ -300,6 +344,5 @@ const tb_figure tb_figure_path = {
   "another are one path: the method does not see the parametrisation.",
   tb_asset_path_size_gp,
   tb_asset_path_gp,
-  true,
   draw_path,
 };

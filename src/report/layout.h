@@ -15,7 +15,7 @@ tb_status tb_layout_of(tb_context *, tb_arena *, size_t n_groups, const tb_group
 
 /* The references of the studies' angles: how they are called and drawn, the same in every figure. */
 typedef struct tb_reference {
-  const char *name, *label; /* "l2_svm", "ℓ2 SVM" */
+  const char *name, *label, *tag; /* "min_norm", "minimum-norm interpolator", "min ℓ2" */
   int colour;
 } tb_reference;
 extern const tb_reference tb_references[];

@@ -174,7 +174,7 @@ tb_status tb_report_plot(tb_context *context, size_t n_runs, const tb_exhibit *r
     status = tb_fail(context, TB_NO_DISK, folder, NULL, "a temporary folder could not be made");
   if (status == TB_OK) {
     for (size_t p = 0; p < count && status == TB_OK; p++)
-      if (pictures[p].figure->lead)
+      if (pictures[p].lead)
         status = plot_one(context, arena, folder, &pictures[p], columns, out);
     rmdir(folder);
   }

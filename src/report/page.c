@@ -42,6 +42,7 @@ static void add_head(tb_text *page, const char *title) {
                     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
                     "'unsafe-inline'; script-src 'unsafe-inline'\">\n<title>");
   tb_write_html(page, title);
+  tb_text_add(page, " · tiebreak");
   tb_text_add(page, "</title>\n<style>\n:root{color-scheme:light dark;");
   tb_palette_css(page, false);
   tb_text_add(page, "}\n@media (prefers-color-scheme:dark){:root:not([data-theme=light]){");
@@ -54,21 +55,6 @@ static void add_head(tb_text *page, const char *title) {
 }
 
 /* ---- title and summary ---- */
-
-/* Every paper of the runs' studies once. */
-static void add_papers(tb_text *page, const tb_source *source) {
-  for (size_t c = 0; c < source->n_chapters; c++) {
-    const char *paper = source->chapters[c].study->paper;
-    bool known = !paper || !*paper;
-    for (size_t b = 0; b < c && !known; b++)
-      known = source->chapters[b].study->paper && strcmp(source->chapters[b].study->paper, paper) == 0;
-    if (known)
-      continue;
-    tb_text_add(page, "<p class=\"paper\">");
-    tb_write_html(page, paper);
-    tb_text_add(page, "</p>\n");
-  }
-}
 
 static void add_count(tb_text *page, const char *css_class, size_t count, const char *one, const char *many) {
   tb_text_format(page, "<li class=\"%s\"><b>%zu</b> %s</li>\n", css_class, count, count == 1 ? one : many);
@@ -126,10 +112,24 @@ static void add_navigation(tb_text *page) {
                     "<button id=\"theme\" type=\"button\" hidden>Theme: system</button></nav>\n");
 }
 
-/* "Depth Without the Magic" of one study, else the studies' names. */
+/* The one paper of all runs, NULL when there are none or several. */
+static const char *only_paper(const tb_source *source) {
+  const char *paper = NULL;
+  for (size_t c = 0; c < source->n_chapters; c++) {
+    const char *here = source->chapters[c].study->paper;
+    if (!here || !*here || (paper && strcmp(paper, here) != 0))
+      return NULL;
+    paper = here;
+  }
+  return paper;
+}
+
+/* The user's title, else the paper's, else the studies' names. */
 static const char *make_title(tb_arena *arena, const tb_source *source) {
   if (source->title && *source->title)
     return source->title;
+  if (only_paper(source))
+    return only_paper(source);
   const char *names = "";
   for (size_t c = 0; c < source->n_chapters && names; c++) {
     bool known = false;
@@ -138,7 +138,7 @@ static const char *make_title(tb_arena *arena, const tb_source *source) {
     if (!known)
       names = tb_arena_format(arena, "%s%s%s", names, *names ? ", " : "", source->chapters[c].study->name);
   }
-  return names ? tb_arena_format(arena, "tiebreak: %s", *names ? names : "no runs") : NULL;
+  return names && !*names ? "No runs" : names;
 }
 
 tb_status tb_page_write(tb_context *context, tb_arena *arena, const tb_source *source, tb_text *page) {
@@ -147,8 +147,7 @@ tb_status tb_page_write(tb_context *context, tb_arena *arena, const tb_source *s
     return tb_context_status(context);
   add_head(page, title);
   tb_text_add(page, "<body>\n<header>\n");
-  add_papers(page, source);
-  tb_text_add(page, "<h1>");
+  tb_text_add(page, "<p class=\"paper\">tiebreak report on</p>\n<h1>");
   tb_write_html(page, title);
   tb_text_format(page, "</h1>\n<p class=\"lead\">%s</p>\n", explanation);
   add_summary(page, source);

@@ -67,7 +67,7 @@ static void add_picture(tb_text *page, const tb_source *source, size_t p) {
 static size_t add_pictures(tb_text *page, const tb_source *source, const tb_chapter *chapter, bool lead) {
   size_t count = 0;
   for (size_t p = 0; p < source->n_pictures; p++)
-    if (source->pictures[p].chapter == chapter && source->pictures[p].figure->lead == lead) {
+    if (source->pictures[p].chapter == chapter && source->pictures[p].lead == lead) {
       if (page)
         add_picture(page, source, p);
       count++;

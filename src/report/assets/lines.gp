@@ -16,21 +16,22 @@ if (xlog) { set logscale x }
 if (ylog) { set logscale y }
 set xrange [xlow:xhigh]
 set yrange [ylow:yhigh]
+if (xlog && (columns > 1 || narrow) && log10(xhigh / xlow) > 4) { set xtics 100 }
 set format x (text && xformat[1:2] eq '10' ? '1e%T' : xformat)
 set multiplot
 do for [p=1:panels] {
   c = (p - 1) % columns
   r = (p - 1) / columns
-  w = (text ? 1.0 : (width - 60.0) / width) / columns
+  w = (text ? 1.0 : (width - 74.0) / width) / columns
   h = top / rows
-  left = text ? 0 : 60.0 / width
+  left = text ? 0 : 74.0 / width
   set lmargin at screen left + c * w + (text ? 10.0 : 4.0) / width
-  set rmargin at screen left + (c + 1) * w - (text ? 2.0 : 18.0) / width
+  set rmargin at screen left + (c + 1) * w - (text ? 2.0 : 30.0) / width
   set tmargin at screen top - r * h - (text ? 2.0 : panels > 1 ? 28.0 : 8.0) / height
-  set bmargin at screen top - (r + 1) * h + (text ? 4.0 : 48.0) / height
+  set bmargin at screen top - (r + 1) * h + (text ? 4.0 : 60.0) / height
   set format y (c > 0 && !text ? '' : text && yformat[1:2] eq '10' ? '1e%T' : yformat)
   if (panels > 1) { set title panel_name[p] offset 0,(text ? 0 : -0.6) }
-  set xlabel (p + columns > panels ? xlabel : '') offset 0,(text ? 0 : 0.3)
+  set xlabel (p + columns > panels ? xlabel : '') offset 0,(text ? 0 : 0.6)
   set ylabel (c == 0 ? ylabel : '')
   if (level == level) { set arrow 99 from graph 0, first level to graph 1, first level nohead dashtype 3 linewidth 1.4 linecolor rgb muted }
   plot for [s=1:text ? 0 : series] data using (in(p, s) ? column(xcolumn) : NaN):(clamp(column('p10'))):(clamp(column('p90'))) with filledcurves linecolor rgb colour[series_colour[s]] fillstyle transparent solid 0.18 noborder, \

@@ -1,5 +1,6 @@
 
 # ---- how it is drawn: kind = svg, png, pdf or text; width and height in pixels (text: in characters) ----
+reset
 if (!exists("kind")) kind = 'png'
 text = (kind eq 'text')
 if (!exists("width")) width = (text ? 100 : 720)
