@@ -5,6 +5,7 @@
  * that readers meet most (method, Fisher matrix, damping) into those of the papers. */
 #include "report/groups.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* option, value → phrase; value NULL: any, the phrase being a prefix of the value. */
@@ -37,6 +38,31 @@ static const struct {
 
 /* How long and where a run is looked at, not what it is: in a label only where nothing else tells two groups apart. */
 static const char *const quiet[] = { "at", "time", "steps", "until_loss", "until_margin", "lr", "threads" };
+
+/* Options that mean something only under some values of another. */
+static const struct {
+  const char *option, *other, *values;
+} conditions[] = {
+  { "fisher", "method", "|ngd|ngf|" },
+  { "damping", "method", "|ngd|ngf|kfac|shampoo|" },
+  { "depth", "model", "|diagonal|dense|conv|mlp|" },
+  { "width", "model", "|dense|conv|mlp|" },
+  { "activation", "model", "|mlp|" },
+  { "init", "model", "|diagonal|dense|conv|mlp|" },
+};
+
+static bool has_meaning(const tb_config *config, const char *name) {
+  for (size_t i = 0; i < sizeof conditions / sizeof *conditions; i++) {
+    const tb_option *other =
+        strcmp(conditions[i].option, name) == 0 ? tb_config_find(config, conditions[i].other) : NULL;
+    if (!other)
+      continue;
+    char value[32];
+    snprintf(value, sizeof value, "|%s|", tb_config_word(config, other->name));
+    return strstr(conditions[i].values, value) != NULL;
+  }
+  return true;
+}
 
 static bool is_quiet(const char *name) {
   for (size_t i = 0; i < sizeof quiet / sizeof *quiet; i++)
@@ -117,16 +143,15 @@ static const char *join(tb_arena *arena, const char *left, const char *right) {
   return *left && *right ? tb_arena_format(arena, "%s, %s", left, right) : *left ? left : right;
 }
 
-/* Labels from the options that vary; the Fisher matrix is named only where the method has one. */
+/* Labels from the options that vary and mean something. */
 static bool label(tb_arena *arena, size_t count, tb_group *groups, bool with_quiet) {
   for (size_t g = 0; g < count; g++) {
     const tb_config *config = groups[g].runs[0]->outcome->config;
     const char *method = "", *rest = "";
-    bool natural = !tb_config_find(config, "method") || strncmp(tb_config_word(config, "method"), "ng", 2) == 0;
     for (size_t i = 0; i < tb_config_count(config); i++) {
       const char *name = tb_config_option(config, i)->name;
       if (strcmp(name, "seed") == 0 || !varies(count, groups, i) || (is_quiet(name) && !with_quiet) ||
-          (strcmp(name, "fisher") == 0 && !natural))
+          !has_meaning(config, name))
         continue;
       const char *phrase = tb_option_phrase(arena, config, i);
       if (is_method(name))

@@ -9,6 +9,7 @@
 #include "report/gnuplot.h"
 #include "report/page.h"
 #include "report/report.h"
+#include "report/write.h"
 
 enum { WIDE = 720, NARROW = 380 };
 
@@ -149,7 +150,8 @@ static tb_status plot_one(tb_context *context, tb_arena *arena, const char *fold
   char *script = tb_arena_format(arena, "%s.gp", picture->name);
   if (status != TB_OK || !script)
     return tb_context_status(context);
-  tb_text_format(out, "%s: %s\n", tb_chapter_heading(picture->chapter), picture->figure->title);
+  tb_write_plain(out, tb_chapter_heading(picture->chapter));
+  tb_text_format(out, ": %s\n", picture->figure->title);
   tb_drawing drawing = { "text", NULL, columns, 0 };
   status = tb_gnuplot_run(context, folder, script, 1, &drawing, out);
   unlink(path_in(arena, folder, picture->name, ".csv"));

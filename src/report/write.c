@@ -47,12 +47,18 @@ static const char *html_special(char c) {
   return c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&quot;" : c == '\'' ? "&#39;" : NULL;
 }
 
+static const char *nothing_special(char c) {
+  return NULL;
+}
+
 static const char *csv_special(char c) {
   return c == '"' ? "\"\"" : NULL;
 }
 
+/* gnuplot 5.4 doubles a quote inside quotes almost everywhere, but not in the values of an array: a typographic one
+ * needs no escape. */
 static const char *quote_special(char c) {
-  return c == '\'' ? "''" : NULL;
+  return c == '\'' ? "’" : NULL;
 }
 
 static const char *shell_special(char c) {
@@ -61,6 +67,10 @@ static const char *shell_special(char c) {
 
 void tb_write_html(tb_text *out, const char *text) {
   add_clean(out, text, html_special);
+}
+
+void tb_write_plain(tb_text *out, const char *text) {
+  add_clean(out, text, nothing_special);
 }
 
 void tb_write_csv(tb_text *out, const char *text) {

@@ -6,8 +6,9 @@
 #include <tiebreak/base.h>
 
 void tb_write_html(tb_text *, const char *text);    /* & < > " ' escaped: for content and for quoted attributes */
+void tb_write_plain(tb_text *, const char *text);   /* for a terminal */
 void tb_write_csv(tb_text *, const char *text);     /* a quoted field */
-void tb_write_gnuplot(tb_text *, const char *text); /* a single-quoted string: nothing in it is expanded */
+void tb_write_gnuplot(tb_text *, const char *text); /* a single-quoted string; nothing in it is expanded */
 void tb_write_shell(tb_text *, const char *text);   /* one word, quoted where needed */
 void tb_write_slug(tb_text *, const char *text);    /* [a-z0-9-]+ for file names and anchors */
 void tb_write_base64(tb_text *, const void *data, size_t size);
