@@ -102,8 +102,9 @@ static tb_status draw_angles(tb_context *context, tb_arena *arena, const tb_chap
   }
   if (count == 0)
     return TB_OK;
-  if (n_groups > n_panels)
-    picture->note = tb_arena_format(arena, "Shown: the first %zu of %zu configurations.", n_panels, n_groups);
+  if (n_groups > n_panels &&
+      !(picture->note = tb_arena_format(arena, "Shown: the first %zu of %zu configurations.", n_panels, n_groups)))
+    return tb_context_status(context);
   tb_lines plot = { n_panels,
                     n_series,
                     count,

@@ -98,8 +98,8 @@ static tb_status draw_damping(tb_context *context, tb_arena *arena, const tb_cha
   tb_script_number(&picture->script, "points", (double)points);
   tb_script_number(&picture->script, "slope", line ? slope : NAN);
   tb_script_number(&picture->script, "intercept", line ? offset : NAN);
-  if (line)
-    picture->note = tb_arena_format(arena, "Here the slope is %.3f.", slope);
+  if (line && !(picture->note = tb_arena_format(arena, "Here the slope is %.3f.", slope)))
+    return tb_context_status(context);
   return TB_OK;
 }
 

@@ -330,10 +330,11 @@ static tb_status draw_path(tb_context *context, tb_arena *arena, const tb_chapte
   size_t n_rays = add_references(paths[0].outcome, &plane, radius, &picture->csv, &box, rays);
   write_rays(n_rays, rays, &box, &picture->script);
   write_script(&layout, &plane, box, picture);
-  if (tb_config_find(paths[0].outcome->config, "seed"))
-    picture->note = tb_arena_format(arena, "Here the runs of seed %lld.",
-                                    (long long)tb_config_integer(paths[0].outcome->config, "seed"));
-  return TB_OK;
+  if (!tb_config_find(paths[0].outcome->config, "seed"))
+    return TB_OK;
+  long long seed = (long long)tb_config_integer(paths[0].outcome->config, "seed");
+  picture->note = tb_arena_format(arena, "Here the runs of seed %lld.", seed);
+  return picture->note ? TB_OK : tb_context_status(context);
 }
 
 const tb_figure tb_figure_path = {

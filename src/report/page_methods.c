@@ -149,9 +149,8 @@ tb_status tb_page_methods(tb_context *context, tb_arena *arena, tb_text *page, c
   char now[32];
   tb_clock_utc(now, sizeof now);
   add_fact(page, "This page", 2, (const char *const[]){ now, "tiebreak " TB_VERSION });
-  add_fact(page, "Pictures", 1,
-           (const char *const[]){ *source->gnuplot ? tb_arena_format(arena, "gnuplot %s", source->gnuplot)
-                                                   : "none: gnuplot is not installed" });
+  add_fact(page, "Pictures by gnuplot", 1,
+           (const char *const[]){ *source->gnuplot ? source->gnuplot : "not installed" });
   tb_text_add(page, "</tbody>\n</table>\n");
   if (all.manifests < source->n_runs)
     tb_text_format(page, "<p>%zu of %zu runs have no manifest.</p>\n", source->n_runs - all.manifests, source->n_runs);

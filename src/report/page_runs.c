@@ -5,7 +5,7 @@
 #include "report/write.h"
 
 /* `tiebreak run STUDY key=value …` with every option that differs from its default: it does the same run again. */
-static void add_command(tb_text *page, tb_text *scratch, const tb_exhibit *run) {
+static tb_status add_command(tb_text *page, tb_text *scratch, const tb_exhibit *run) {
   tb_text_free(scratch);
   *scratch = tb_text_new(scratch->context);
   tb_text_format(scratch, "tiebreak run %s", run->study->name);
@@ -21,6 +21,7 @@ static void add_command(tb_text *page, tb_text *scratch, const tb_exhibit *run) 
   tb_text_add(page, "<code class=\"command\">");
   tb_write_html(page, scratch->data);
   tb_text_add(page, "</code>");
+  return tb_text_finish(scratch);
 }
 
 static tb_status add_run(tb_context *context, tb_text *page, tb_text *scratch, const tb_source *source,
@@ -31,6 +32,8 @@ static tb_status add_run(tb_context *context, tb_text *page, tb_text *scratch, c
     tb_text_free(scratch);
     *scratch = tb_text_new(context);
     status = tb_write_relative(context, scratch, source->out, run->folder);
+    if (status == TB_OK)
+      status = tb_text_finish(scratch);
     tb_text_add(page, "<a href=\"");
     tb_write_path(page, scratch->data ? scratch->data : run->folder);
     tb_text_add(page, "/\">");
@@ -52,7 +55,8 @@ static tb_status add_run(tb_context *context, tb_text *page, tb_text *scratch, c
                  run->outcome->n_snapshots);
   tb_write_number(page, run->seconds, 3);
   tb_text_add(page, "</td>\n<td data-label=\"Command\">");
-  add_command(page, scratch, run);
+  if (status == TB_OK)
+    status = add_command(page, scratch, run);
   tb_metric_value warnings = tb_metrics_find(run->outcome->metrics, "warnings");
   for (size_t w = 0; warnings.name && warnings.words && w < warnings.cols; w++) {
     tb_text_add(page, "<p class=\"note\">");
