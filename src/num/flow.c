@@ -4,9 +4,10 @@
  * restart: method, step size and history begin anew at every call, event and segment end, so a run taken up from a
  * saved point repeats the same bits.
  *
- * Automatic choice: explicit until |h| ρ (ρ: spectral radius of the Jacobian, power iteration) shows that stability
- * and not accuracy bounds the step; then the stiff method on trial, kept while it costs less per unit of s than the
- * explicit method would.  Costs are counted in derivative evaluations, never in seconds. */
+ * Automatic choice: explicit first.  Where |h| ρ (ρ: spectral radius of the Jacobian, by power iteration) says that the
+ * step is not small against the fastest motion, stability may be what bounds it, and the stiff method gets a trial: it
+ * stays while it costs less per unit of s than the explicit method would, whose step is taken to go like 1/ρ.  Costs
+ * are counted in derivative evaluations, never in seconds, so the choice is the same on every machine. */
 #include "num/flow_parts.h"
 
 #include <float.h>
@@ -14,10 +15,10 @@
 #include <string.h>
 
 enum {
-  CHECK_EVERY = 20,  /* explicit steps between looks at ρ */
-  CHECKS_IN_ROW = 3, /* that must find the step bound by stability */
-  TRIAL_WARMUP = 120,
-  TRIAL_EVERY = 100, /* stiff steps between looks at the cost */
+  CHECK_EVERY = 20,    /* explicit steps between looks at ρ */
+  FIRST_PATIENCE = 80, /* explicit steps before the first trial; doubled by every trial that fails */
+  TRIAL_WARMUP = 120,  /* stiff steps while order and step size grow */
+  TRIAL_EVERY = 100,   /* stiff steps between looks at the cost */
   EXPLICIT_STAGES = 13,
   LOCATE_MOST = 200
 };
@@ -32,14 +33,17 @@ struct tb_flow {
   int *sign;                          /* n_events: last sign that was not 0 */
 };
 
+/* |h| ρ from which on the stiff method is worth a trial: accuracy alone holds the explicit step about there. */
+static const double TRIAL_STRETCH = 0.25;
+
 /* What a restart forgets. */
 typedef struct run {
   const tb_integrator_kind *kind;
   tb_integrator *integrator;
-  long steps;    /* of this integrator */
-  int strikes;   /* checks in a row that found the step bound by stability */
-  long patience; /* explicit steps before the next trial */
-  double mark_s, mark_cost;
+  long steps;               /* of this integrator */
+  long patience;            /* explicit steps before the next trial */
+  double stretch;           /* |h| ρ of the last explicit steps */
+  double mark_s, mark_cost; /* since when progress and cost are measured */
 } run;
 
 tb_status tb_flow_new(tb_context *context, const tb_flow_problem *problem, const tb_flow_options *options,
@@ -128,7 +132,6 @@ static tb_status start_integrator(tb_flow *flow, run *r, const tb_integrator_kin
   first = fmin(fmax(first, 4 * DBL_EPSILON * fabs(flow->s)), fabs(room));
   r->kind = kind;
   r->steps = 0;
-  r->strikes = 0;
   r->mark_s = flow->s;
   r->mark_cost = (double)flow->field.counts.evaluations;
   r->integrator = kind->open(&flow->field, flow->s, flow->y, target, first);
@@ -141,37 +144,44 @@ static double spectral_radius(tb_flow *flow) {
   return tb_field_spectral_radius(&flow->field, flow->s, flow->y, flow->slope, flow->v);
 }
 
-/* After a step: does the other method promise to be cheaper? */
-static tb_status choose_method(tb_flow *flow, run *r, double target) {
-  if (flow->options.kind != TB_FLOW_AUTO || flow->s == target)
+static tb_status switch_method(tb_flow *flow, run *r, const tb_integrator_kind *kind, double target) {
+  flow->field.counts.stiff_switches++;
+  return start_integrator(flow, r, kind, target);
+}
+
+static tb_status weigh_explicit(tb_flow *flow, run *r, double target) {
+  if (r->steps % CHECK_EVERY != 0)
     return TB_OK;
-  if (r->kind == &tb_integrator_explicit) {
-    if (r->steps % CHECK_EVERY != 0)
-      return TB_OK;
-    bool bound = fabs(r->kind->last_step(r->integrator)) * spectral_radius(flow) > 0.5 * tb_explicit_stability;
-    if (flow->field.status != TB_OK)
-      return flow->field.status;
-    r->strikes = bound ? r->strikes + 1 : 0;
-    if (r->strikes < CHECKS_IN_ROW || r->steps < r->patience)
-      return TB_OK;
-    flow->field.counts.stiff_switches++;
-    return start_integrator(flow, r, &tb_integrator_stiff, target);
-  }
+  double mean_step = fabs(flow->s - r->mark_s) / CHECK_EVERY;
+  r->mark_s = flow->s;
+  r->stretch = mean_step * spectral_radius(flow);
+  if (flow->field.status != TB_OK)
+    return flow->field.status;
+  bool try_stiff = r->steps >= r->patience && r->stretch > TRIAL_STRETCH;
+  return try_stiff ? switch_method(flow, r, &tb_integrator_stiff, target) : TB_OK;
+}
+
+static tb_status weigh_stiff(tb_flow *flow, run *r, double target) {
   if (r->steps < TRIAL_WARMUP || (r->steps - TRIAL_WARMUP) % TRIAL_EVERY != 0)
     return TB_OK;
   double cost = (double)flow->field.counts.evaluations + r->kind->cost(r->integrator);
   double paid = (cost - r->mark_cost) / fabs(flow->s - r->mark_s);
-  bool marked = r->steps > TRIAL_WARMUP;
   r->mark_s = flow->s;
-  double radius = spectral_radius(flow); /* explicit: 13 evaluations for a step of about stability / ρ */
+  double radius = spectral_radius(flow);
   r->mark_cost = (double)flow->field.counts.evaluations + r->kind->cost(r->integrator);
   if (flow->field.status != TB_OK)
     return flow->field.status;
-  if (!marked || paid * 0.7 < EXPLICIT_STAGES * radius / tb_explicit_stability)
+  if (r->steps == TRIAL_WARMUP || paid <= EXPLICIT_STAGES * radius / r->stretch)
     return TB_OK;
   r->patience *= 2;
-  flow->field.counts.stiff_switches++;
-  return start_integrator(flow, r, &tb_integrator_explicit, target);
+  return switch_method(flow, r, &tb_integrator_explicit, target);
+}
+
+/* After a step: would the other method be cheaper? */
+static tb_status choose_method(tb_flow *flow, run *r, double target) {
+  if (flow->options.kind != TB_FLOW_AUTO || flow->s == target)
+    return TB_OK;
+  return r->kind == &tb_integrator_explicit ? weigh_explicit(flow, r, target) : weigh_stiff(flow, r, target);
 }
 
 /* ---- events ---- */
@@ -286,10 +296,11 @@ static tb_status look_for_events(tb_flow *flow, const run *r, double from, const
 
 /* ---- the advance ---- */
 
-/* The last few roundings to the target, where no integrator gets a step in: Euler, exact to rounding. */
+/* The last few roundings to the target, or a way whose square underflows, where SUNDIALS gets no step in: Euler, exact
+ * to rounding. */
 static bool within_rounding(tb_flow *flow, double target) {
   double gap = target - flow->s;
-  if (fabs(gap) > 16 * DBL_EPSILON * fmax(fabs(target), fabs(flow->s)))
+  if (fabs(gap) > fmax(16 * DBL_EPSILON * fmax(fabs(target), fabs(flow->s)), 1e-150))
     return false;
   if (gap != 0 && tb_field_derivative(&flow->field, flow->s, flow->y, flow->slope) == 0)
     for (size_t i = 0; i < flow->field.problem.dim; i++)
@@ -301,7 +312,7 @@ static bool within_rounding(tb_flow *flow, double target) {
 static tb_status step_on(tb_flow *flow, run *r, double target, tb_advance *outcome) {
   if (!r->integrator) {
     bool stiff = flow->options.kind == TB_FLOW_STIFF;
-    r->patience = CHECK_EVERY * CHECKS_IN_ROW;
+    r->patience = FIRST_PATIENCE;
     memset(flow->v, 0, flow->field.problem.dim * sizeof *flow->v);
     tb_status status = start_integrator(flow, r, stiff ? &tb_integrator_stiff : &tb_integrator_explicit, target);
     if (status != TB_OK)

@@ -74,15 +74,12 @@ static const double seventh[STAGES] = { Q(13451932, 455176623),
                                         Q(2, 45),
                                         0 };
 
-/* The interval itself reaches to about 5; the error estimate of decayed fast modes holds the step well inside. */
-const double tb_explicit_stability = 2;
-
 struct tb_integrator {
   tb_field *field;
   SUNContext sundials;
   N_Vector y;
   void *memory;
-  double limit, last;
+  double limit;
   double *start; /* dim: the last good point */
 };
 
@@ -176,21 +173,15 @@ static tb_advance step_explicit(tb_integrator *it, double *s, double *y) {
       return TB_COLLAPSED;
     field->counts.rejected++;
   }
-  it->last = reached - from;
+  double moved = fabs(reached - from);
   memcpy(y, NV_DATA_S(it->y), n * sizeof *y);
   *s = reached;
-  if (fabs(it->last) < field->least_step * fabs(reached) && fabs(it->limit - reached) > 4 * fabs(it->last))
-    return TB_COLLAPSED;
-  return TB_ADVANCED;
-}
-
-static double last_explicit(const tb_integrator *it) {
-  return it->last;
+  bool collapsed = moved < field->least_step * fabs(reached) && fabs(it->limit - reached) > 4 * moved;
+  return collapsed ? TB_COLLAPSED : TB_ADVANCED;
 }
 
 static double cost_explicit(const tb_integrator *it) {
   return 0;
 }
 
-const tb_integrator_kind tb_integrator_explicit = { open_explicit, step_explicit, last_explicit, cost_explicit,
-                                                    close_explicit };
+const tb_integrator_kind tb_integrator_explicit = { open_explicit, step_explicit, cost_explicit, close_explicit };

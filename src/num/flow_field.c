@@ -26,6 +26,7 @@ int tb_field_derivative(tb_field *field, double s, const double *y, double *dy) 
 }
 
 int tb_field_jacobian_times(tb_field *field, double s, const double *y, const double *v, double *jv) {
+  field->counts.evaluations++;
   return sort_out(field, field->problem.jacobian_times(field->problem.user, s, y, v, jv), jv);
 }
 

@@ -32,13 +32,9 @@ typedef struct tb_integrator_kind {
   tb_integrator *(*open)(tb_field *, double s, const double *y, double limit, double first_step);
   /* One accepted step: s and y[dim] move on. */
   tb_advance (*step)(tb_integrator *, double *s, double *y);
-  double (*last_step)(const tb_integrator *);
-  double (*cost)(const tb_integrator *); /* linear algebra so far, counted in derivative evaluations */
+  double (*cost)(const tb_integrator *); /* linear algebra so far, in units of a derivative evaluation */
   void (*close)(tb_integrator *);
 } tb_integrator_kind;
 
 extern const tb_integrator_kind tb_integrator_explicit, tb_integrator_stiff;
-/* The |h λ| at which the explicit method runs when stability bounds it. */
-extern const double tb_explicit_stability;
-
 #endif

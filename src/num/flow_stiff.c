@@ -26,8 +26,7 @@ struct tb_integrator {
   lapack_int *pivot; /* dim */
   double *unit;      /* dim: a column of the identity */
   double *start;     /* dim: the last good point */
-  double limit, last, first_step;
-  long rejected; /* of memories closed on the way */
+  double limit, first_step;
 };
 
 static int derivative(realtype s, N_Vector y, N_Vector dy, void *it) {
@@ -203,16 +202,11 @@ static tb_advance step_stiff(tb_integrator *it, double *s, double *y) {
     if (!begin(it, from, attempt))
       return TB_COLLAPSED;
   }
-  it->last = reached - from;
+  double moved = fabs(reached - from);
   memcpy(y, NV_DATA_S(it->y), n * sizeof *y);
   *s = reached;
-  if (fabs(it->last) < field->least_step * fabs(reached) && fabs(it->limit - reached) > 4 * fabs(it->last))
-    return TB_COLLAPSED;
-  return TB_ADVANCED;
-}
-
-static double last_stiff(const tb_integrator *it) {
-  return it->last;
+  bool collapsed = moved < field->least_step * fabs(reached) && fabs(it->limit - reached) > 4 * moved;
+  return collapsed ? TB_COLLAPSED : TB_ADVANCED;
 }
 
 /* An evaluation is taken to cost about 40 operations a dimension; LU 2n³/3, a solve 2n². */
@@ -224,4 +218,4 @@ static double cost_stiff(const tb_integrator *it) {
   return it->jacobian ? (double)setups * n * n / 60 + (double)iterations * n / 20 : 0;
 }
 
-const tb_integrator_kind tb_integrator_stiff = { open_stiff, step_stiff, last_stiff, cost_stiff, close_stiff };
+const tb_integrator_kind tb_integrator_stiff = { open_stiff, step_stiff, cost_stiff, close_stiff };
