@@ -266,7 +266,7 @@ static void a_paused_run_repeats_its_bits(void **state) {
   const struct {
     const char *method;
     double damping, margin;
-  } cases[] = { { "ngf", 0, 1e7 }, { "ngf", 1e-3, 1e3 }, { "gf", 0, 1e4 } };
+  } cases[] = { { "ngf", 0, 1e7 }, { "ngf", 1e-3, 1e3 }, { "gf", 0, 1e7 } };
   int pauses = 0;
   for (int k = 0; k < 3; k++) {
     setting s;
