@@ -17,7 +17,7 @@ extern "C" {
 
 #if defined(__GNUC__)
 #define TB_PRINTF(text, first) __attribute__((format(printf, text, first)))
-#define TB_MUST_CHECK            __attribute__((warn_unused_result))
+#define TB_MUST_CHECK          __attribute__((warn_unused_result))
 #else
 #define TB_PRINTF(text, first)
 #define TB_MUST_CHECK

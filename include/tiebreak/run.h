@@ -50,8 +50,9 @@ void tb_batch_free(tb_batch *);
 size_t tb_batch_runs(const tb_batch *);
 size_t tb_batch_parts(const tb_batch *);
 const tb_part *tb_batch_part(const tb_batch *, size_t i);
-const char *tb_batch_name(const tb_batch *);  /* what its folder will be called, before the counter */
-const char *tb_batch_title(const tb_batch *); /* of the header document; may be "" */
+size_t tb_batch_part_runs(const tb_batch *, size_t i); /* their runs follow one another in the order of the parts */
+const char *tb_batch_name(const tb_batch *);           /* what its folder will be called, before the counter */
+const char *tb_batch_title(const tb_batch *);          /* of the header document; may be "" */
 /* Made on demand and kept; NULL on exhaustion of memory. */
 const tb_config *tb_batch_config(tb_batch *, size_t run);
 const tb_study *tb_batch_study(const tb_batch *, size_t run);
@@ -59,6 +60,8 @@ const char *tb_batch_part_name(const tb_batch *, size_t run);
 /* Sums of flop, steps and seconds (one after another) over all runs, the largest memory and parameters of one run; NaN:
  * unknown. */
 tb_status tb_batch_estimate(tb_batch *, tb_estimate *);
+/* Claims that apply to at least one run, in the order of the studies' tables; the list belongs to the arena. */
+tb_status tb_batch_claims(tb_batch *, tb_arena *, size_t *count, const tb_claim ***claims);
 
 /* ---- running ---- */
 
@@ -83,7 +86,7 @@ typedef struct tb_run_options {
  * first failure's status, after the other runs had their chance; TB_INTERRUPTED or TB_STOPPED when asked to stop.
  * Results do not depend on the number of threads. */
 tb_status tb_batch_run(tb_context *, tb_batch *, const tb_run_options *);
-const char *tb_batch_folder(const tb_batch *);                 /* after tb_batch_run; else NULL */
+const char *tb_batch_folder(const tb_batch *);           /* after tb_batch_run; else NULL */
 const char *tb_batch_run_folder(tb_batch *, size_t run); /* the same of one run */
 /* Takes up a run's or batch's folder again: finished runs are kept, the others continue from their checkpoints to the
  * same bits.  Errors: TB_BAD_DATA when the folder is damaged. */

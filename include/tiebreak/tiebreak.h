@@ -3,6 +3,7 @@
 #define TIEBREAK_TIEBREAK_H
 
 #include <tiebreak/base.h>
+#include <tiebreak/catalogue.h>
 #include <tiebreak/graph.h>
 #include <tiebreak/machine.h>
 #include <tiebreak/metrics.h>

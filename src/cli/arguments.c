@@ -97,7 +97,8 @@ static tb_status set_value(cli *c, const flag *f, const char *value, size_t colu
   double number = 0;
   bool numeric = strcmp(f->name, "--threads") == 0 || f->argument[0] == 'S';
   if (!*value || (numeric && (!read_number(value, &number) || number < 0))) {
-    snprintf(message, sizeof message, "%s %.100s: expected %s", f->name, value, numeric ? "a number, 0 or more" : "a name");
+    snprintf(message, sizeof message, "%s %.100s: expected %s", f->name, value,
+             numeric ? "a number, 0 or more" : "a name");
     return fail_at(c, column, NULL, message);
   }
   if (strcmp(f->name, "--threads") == 0) {
@@ -126,7 +127,7 @@ static void set_switch(cli *c, const flag *f) {
   const struct {
     const char *name;
     bool *field;
-  } switches[] = { { "--json", &c->json },       { "--quiet", &c->quiet }, { "--help", &c->help },
+  } switches[] = { { "--json", &c->json },       { "--quiet", &c->quiet },   { "--help", &c->help },
                    { "--dry-run", &c->dry_run }, { "--strict", &c->strict }, { "--quick", &c->quick },
                    { "--full", &c->full },       { "--pdf", &c->pdf } };
   for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)

@@ -8,8 +8,8 @@
 
 typedef struct cli {
   tb_context *context;
-  tb_arena *arena;        /* lives as long as the program */
-  const char *typed;      /* the whole command line, for excerpts */
+  tb_arena *arena;   /* lives as long as the program */
+  const char *typed; /* the whole command line, for excerpts */
   const struct verb *verb;
   /* words that are no flags, with their columns in `typed` */
   size_t n_words;
@@ -17,10 +17,10 @@ typedef struct cli {
   size_t *columns;
   /* flags */
   bool help, version, json, quiet, dry_run, strict, quick, full, pdf;
-  long threads;                       /* 0: all cores */
-  double time_limit, checkpoint_every; /* seconds; 0: none, default */
+  long threads;                           /* 0: all cores */
+  double time_limit, checkpoint_every;    /* seconds; 0: none, default */
   const char *out, *runs, *format, *name; /* NULL: not given */
-  bool failed_aloud; /* the failure was told when it happened */
+  bool failed_aloud;                      /* the failure was told when it happened */
 } cli;
 
 /* Bits of the flags that a verb takes besides --help, --json and --quiet. */

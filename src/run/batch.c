@@ -40,6 +40,10 @@ const tb_part *tb_batch_part(const tb_batch *batch, size_t i) {
   return &batch->parts[i].part;
 }
 
+size_t tb_batch_part_runs(const tb_batch *batch, size_t i) {
+  return batch->parts[i].runs;
+}
+
 const char *tb_batch_name(const tb_batch *batch) {
   return batch->name;
 }
@@ -105,6 +109,36 @@ tb_status tb_batch_estimate(tb_batch *batch, tb_estimate *total) {
     total->steps += one.steps;
     total->memory = isnan(one.memory) ? NAN : fmax(total->memory, one.memory);
     total->parameters = fmax(total->parameters, one.parameters);
+  }
+  return TB_OK;
+}
+
+/* Adds the claims that apply to a configuration and are not listed yet. */
+static void add_claims(const tb_study *study, const tb_config *config, const tb_claim **claims, size_t *count) {
+  for (size_t i = 0; i < study->n_claims; i++) {
+    bool listed = false;
+    for (size_t k = 0; k < *count && !listed; k++)
+      listed = claims[k] == study->claims[i];
+    if (!listed && study->claims[i]->arm(config) >= 0)
+      claims[(*count)++] = study->claims[i];
+  }
+}
+
+tb_status tb_batch_claims(tb_batch *batch, tb_arena *arena, size_t *count, const tb_claim ***claims) {
+  size_t most = 0;
+  *count = 0;
+  for (size_t p = 0; p < batch->n_parts; p++)
+    most += batch->parts[p].part.study->n_claims;
+  *claims = tb_arena_allocate(arena, most + 1, sizeof **claims);
+  if (!*claims)
+    return TB_NO_MEMORY;
+  for (size_t run = 0; run < batch->n_runs; run++) {
+    tb_config *config;
+    tb_status status = tb_batch_make_config(batch->context, batch, run, &config);
+    if (status)
+      return status;
+    add_claims(tb_batch_study(batch, run), config, *claims, count);
+    tb_config_free(config);
   }
   return TB_OK;
 }
