@@ -1,4 +1,4 @@
-/* Matrix products: c = alpha·op(a)·op(b) + beta·c, blocked by hand for the registers.
+/* Matrix products: c = alpha·op(a)·op(b) + beta·d, blocked by hand for the registers.
  *
  * One block holds rows × vectors accumulators and walks k: a row of b is loaded, an element of a spread, and every
  * output gains one fused multiply-add a step.  Each output therefore sums in order of k, whatever the block: blocks of
@@ -22,6 +22,8 @@ typedef struct tile {
   size_t last; /* columns in the last vector, 1 … LANES */
   real *c;
   size_t ldc;
+  const real *d; /* added */
+  size_t ldd;
   real alpha, beta;
 } tile;
 
@@ -36,7 +38,7 @@ INLINE void store_last(real *p, vector v, bool part, size_t count) {
     store(p, v);
 }
 
-/* c[rows × vectors] = alpha Σ_p a[., p] b[p, .] + beta c.  Rows of a are addressed from every third one, because x86
+/* c[rows × vectors] = alpha Σ_p a[., p] b[p, .] + beta d.  Rows of a are addressed from every third one, because x86
  * adds one or two times a stride for nothing. */
 INLINE void block(int rows, int vectors, bool part, const tile *t) {
   vector acc[MAX_ROWS][PANEL_VECTORS];
@@ -66,9 +68,10 @@ INLINE void block(int rows, int vectors, bool part, const tile *t) {
   } else {
     UNROLL for (int r = 0; r < rows; r++) {
       UNROLL for (int v = 0; v < vectors; v++) {
-        real *c = t->c + (size_t)r * t->ldc + v * LANES;
+        const real *d = t->d + (size_t)r * t->ldd + v * LANES;
         const bool p = part && v == vectors - 1;
-        store_last(c, fused_vector(beta, load_last(c, p, last), alpha * acc[r][v]), p, last);
+        store_last(t->c + (size_t)r * t->ldc + v * LANES, fused_vector(beta, load_last(d, p, last), alpha * acc[r][v]),
+                   p, last);
       }
     }
   }
@@ -95,8 +98,9 @@ BLOCK(8, 1)
 BLOCKS_1_6(2)
 #if VECTOR_BYTES == 64
 BLOCK(9, 1)
-BLOCK(10, 1) BLOCK(11, 1) BLOCK(12, 1) BLOCK(7, 2) BLOCK(8, 2) BLOCK(9, 2) BLOCK(10, 2) BLOCK(11, 2) BLOCK(12, 2)
-    BLOCKS_1_6(3) BLOCK(7, 3) BLOCK(8, 3) BLOCKS_1_6(4) static const size_t max_rows[PANEL_VECTORS] = { 12, 12, 8, 6 };
+BLOCK(10, 1)
+BLOCK(11, 1) BLOCK(12, 1) BLOCK(7, 2) BLOCK(8, 2) BLOCK(9, 2) BLOCK(10, 2) BLOCK(11, 2) BLOCK(12, 2) BLOCKS_1_6(3)
+    BLOCK(7, 3) BLOCK(8, 3) BLOCKS_1_6(4) static const size_t max_rows[PANEL_VECTORS] = { 12, 12, 8, 6 };
 static block_function *const blocks[PANEL_VECTORS][MAX_ROWS] = {
   { NAMES_1_6(1), block_7_1, block_8_1, block_9_1, block_10_1, block_11_1, block_12_1 },
   { NAMES_1_6(2), block_7_2, block_8_2, block_9_2, block_10_2, block_11_2, block_12_2 },
@@ -120,9 +124,9 @@ static void pack(size_t k, size_t n, const real *b, size_t ldb, real *out) {
 
 /* ---- one column: dot products ---- */
 
-/* c[i] = alpha a[i, .]·x + beta c[i]: MAX_LANES sums an output, then a fixed tree */
-static void dot_rows(size_t m, size_t k, const real *a, size_t lda, const real *x, real alpha, real beta, real *c,
-                     size_t ldc) {
+/* c[i] = alpha a[i, .]·x + beta d[i]: MAX_LANES sums an output, then a fixed tree */
+static void dot_rows(size_t m, size_t k, const real *a, size_t lda, const real *x, real alpha, real beta, const real *d,
+                     size_t ldd, real *c, size_t ldc) {
   for (size_t i = 0; i < m; i++) {
     const real *row = a + i * lda;
     vector acc[WIDE];
@@ -140,16 +144,16 @@ static void dot_rows(size_t m, size_t k, const real *a, size_t lda, const real *
         acc[w] = fused_vector(load_part(row + q, k - q), load_part(x + q, k - q), acc[w]);
     }
     const real sum = alpha * tree_sum(acc);
-    c[i * ldc] = beta == 0 ? sum : fused(beta, c[i * ldc], sum);
+    c[i * ldc] = beta == 0 ? sum : fused(beta, d[i * ldd], sum);
   }
 }
 
 /* ---- the product ---- */
 
-static void scale(size_t m, size_t n, real beta, real *c, size_t ldc) {
+static void scale(size_t m, size_t n, real beta, const real *d, size_t ldd, real *c, size_t ldc) {
   for (size_t i = 0; i < m; i++)
     for (size_t j = 0; j < n; j++)
-      c[i * ldc + j] = beta == 0 ? 0 : beta * c[i * ldc + j];
+      c[i * ldc + j] = beta == 0 ? 0 : beta * d[i * ldd + j];
 }
 
 /* All rows of one panel of columns, cut into blocks of nearly equal height. */
@@ -163,11 +167,13 @@ static void panel(size_t m, size_t n, tile t) {
     blocks[vectors - 1][rows - 1](&t);
     t.a += rows * t.a_row;
     t.c += rows * t.ldc;
+    t.d += rows * t.ldd;
   }
 }
 
 static void product(size_t m, size_t n, size_t k, real alpha, const real *a, size_t a_row, size_t a_step,
-                    bool transpose_b, const real *b, size_t ldb, real beta, real *c, size_t ldc, real *scratch) {
+                    bool transpose_b, const real *b, size_t ldb, real beta, const real *d, size_t ldd, real *c,
+                    size_t ldc, real *scratch) {
   const bool packed = transpose_b || (n > PANEL && m >= 48 && n * k * sizeof(real) > 32768);
   for (size_t p = 0; p < k; p += K_BLOCK) {
     const size_t depth = k - p < K_BLOCK ? k - p : K_BLOCK;
@@ -180,7 +186,9 @@ static void product(size_t m, size_t n, size_t k, real alpha, const real *a, siz
                  .c = c + j,
                  .ldc = ldc,
                  .alpha = alpha,
-                 .beta = p ? 1 : beta };
+                 .beta = p ? 1 : beta,
+                 .d = p || beta == 0 ? c + j : d + j,
+                 .ldd = p ? ldc : ldd };
       if (transpose_b)
         NAME(transpose)(width, depth, b + j * ldb + p, ldb, scratch, PANEL);
       else if (packed)
@@ -193,23 +201,25 @@ static void product(size_t m, size_t n, size_t k, real alpha, const real *a, siz
 }
 
 void NAME(gemm)(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, double alpha_, const void *a_,
-                size_t lda, const void *b_, size_t ldb, double beta_, void *c_, size_t ldc, void *scratch) {
-  const real alpha = (real)alpha_, beta = (real)beta_, *a = a_, *b = b_;
+                size_t lda, const void *b_, size_t ldb, double beta_, const void *d_, size_t ldd, void *c_, size_t ldc,
+                void *scratch) {
+  const real alpha = (real)alpha_, beta = (real)beta_, *a = a_, *b = b_, *d = d_;
   real *c = c_;
   if (!m || !n)
     return;
   if (!k) {
-    scale(m, n, beta, c, ldc);
+    scale(m, n, beta, d, ldd, c, ldc);
     return;
   }
   const size_t a_row = transpose_a ? 1 : lda, a_step = transpose_a ? lda : 1;
   const size_t b_step = transpose_b ? 1 : ldb, b_column = transpose_b ? ldb : 1;
   if (n == 1 && !transpose_a && (b_step == 1 || k == 1))
-    dot_rows(m, k, a, lda, b, alpha, beta, c, ldc);
+    dot_rows(m, k, a, lda, b, alpha, beta, d, ldd, c, ldc);
   else if (m == 1 && transpose_b && (a_step == 1 || k == 1))
-    dot_rows(n, k, b, ldb, a, alpha, beta, c, 1);
-  else if (n == 1 && ldc == 1) /* cᵀ = bᵀ aᵀ: one row, with op(a)ᵀ read along its rows where it can be */
-    product(1, m, k, alpha, b, b_column, b_step, !transpose_a, a, lda, beta, c, m, scratch);
+    dot_rows(n, k, b, ldb, a, alpha, beta, d, 1, c, 1);
+  else if (n == 1 && ldc == 1 &&
+           (ldd == 1 || beta == 0)) /* cᵀ = bᵀ aᵀ: one row, along the rows of op(a)ᵀ if it can be */
+    product(1, m, k, alpha, b, b_column, b_step, !transpose_a, a, lda, beta, d, m, c, m, scratch);
   else
-    product(m, n, k, alpha, a, a_row, a_step, transpose_b, b, ldb, beta, c, ldc, scratch);
+    product(m, n, k, alpha, a, a_row, a_step, transpose_b, b, ldb, beta, d, ldd, c, ldc, scratch);
 }
