@@ -2,7 +2,7 @@
 #include "engine/program.h"
 
 static const tb_executor_record *const executors[] = {
-  [TB_PLANNED] = &tb_executor_naive,
+  [TB_PLANNED] = &tb_executor_planned,
   [TB_NAIVE] = &tb_executor_naive,
 };
 
@@ -21,6 +21,12 @@ static void add_cost(const tb_graph *graph, double times, tb_cost *cost) {
     for (uint32_t k = 0; k < node->operand_count; k++)
       cost->bytes += times * (double)tb_node_bytes(tb_node_operand(graph, node, k));
   }
+}
+
+tb_cost tb_graph_cost(const tb_graph *graph) {
+  tb_cost cost = { 0 };
+  add_cost(graph, 1, &cost);
+  return cost;
 }
 
 static void mark_needed_inputs(tb_program *program) {
@@ -54,7 +60,7 @@ static tb_status prepare(tb_program *program, tb_graph *graph, size_t n_out, con
   if (status != TB_OK)
     return status;
   mark_needed_inputs(program);
-  add_cost(program->graph, 1, &program->cost);
+  program->cost = tb_graph_cost(program->graph);
   return program->executor->compile(program);
 }
 

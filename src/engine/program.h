@@ -25,6 +25,9 @@ struct tb_program {
   void *state;  /* the executor's */
 };
 
-extern const tb_executor_record tb_executor_naive;
+extern const tb_executor_record tb_executor_naive, tb_executor_planned;
+
+/* Arithmetic and bytes of all nodes, loops included. */
+tb_cost tb_graph_cost(const tb_graph *);
 
 #endif

@@ -1,0 +1,291 @@
+/* The instructions of a plan: everything was decided before; here is only arithmetic on addresses and the kernels. */
+#include "engine/plan.h"
+
+#include <tiebreak/random.h>
+
+#include <cblas.h>
+#include <lapacke.h>
+#include <math.h>
+#include <string.h>
+
+/* ---- pointwise programs ---- */
+
+static void run_step(const tb_step *s, char *const *at, const tb_lane *lanes, size_t rows, size_t cols) {
+  if (s->flat) {
+    cols *= rows;
+    rows = 1;
+  }
+  char *out = at[s->out], *a = at[s->a];
+  const size_t ldo = lanes[s->out].row, lda = lanes[s->a].row;
+  switch (s->kind) {
+  case TB_STEP_UNARY:
+    s->f.unary(rows, cols, out, ldo, a, lda);
+    break;
+  case TB_STEP_PAIR:
+    s->f.pair(rows, cols, out, ldo, at[s->out1], lanes[s->out1].row, a, lda);
+    break;
+  case TB_STEP_BINARY:
+    s->f.binary(rows, cols, out, ldo, a, lda, at[s->b], lanes[s->b].row);
+    break;
+  case TB_STEP_TERNARY:
+    s->f.ternary(rows, cols, out, ldo, a, lda, at[s->b], lanes[s->b].row, at[s->c], lanes[s->c].row);
+    break;
+  }
+}
+
+static void run_tile(const tb_pointwise *g, const tb_frame *frame, char **at, const size_t *outer, size_t row,
+                     size_t rows, size_t col, size_t cols) {
+  for (uint32_t l = 0; l < g->lane_count; l++) {
+    const tb_lane *lane = &g->lanes[l];
+    size_t offset = 0;
+    if (!lane->temporary) {
+      offset = row * lane->row + col * lane->col;
+      for (uint32_t i = 0; i < g->outer_count; i++)
+        offset += outer[i] * lane->outer[i];
+    }
+    at[l] = (char *)tb_at(frame, lane->at) + offset * g->element;
+  }
+  for (uint32_t s = 0; s < g->step_count; s++)
+    run_step(&g->steps[s], at, g->lanes, rows, cols);
+}
+
+void tb_run_pointwise(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_pointwise *g = instruction->detail;
+  char **at = tb_at(frame, g->pointers);
+  size_t outer[TB_OUTER] = { 0 };
+  for (size_t o = 0; o < g->outer_total; o++) {
+    for (size_t row = 0; row < g->rows; row += g->tile_rows) {
+      const size_t rows = g->rows - row < g->tile_rows ? g->rows - row : g->tile_rows;
+      for (size_t col = 0; col < g->cols; col += g->tile_cols)
+        run_tile(g, frame, at, outer, row, rows, col, g->cols - col < g->tile_cols ? g->cols - col : g->tile_cols);
+    }
+    for (uint32_t i = g->outer_count; i-- > 0;) {
+      if (++outer[i] < g->outer_dims[i])
+        break;
+      outer[i] = 0;
+    }
+  }
+}
+
+/* ---- products, reductions, rows ---- */
+
+void tb_run_product(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_product *g = instruction->detail;
+  const char *a = tb_at(frame, g->a), *b = tb_at(frame, g->b), *d = g->beta == 0 ? NULL : tb_at(frame, g->d);
+  char *c = tb_at(frame, g->c);
+  void *scratch = tb_at(frame, g->scratch);
+  if (g->batch_rank == 0) {
+    g->gemm(g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a, g->lda, b, g->ldb, g->beta, d, g->ldd, c,
+            g->ldc, scratch);
+    return;
+  }
+  size_t index[TB_MAX_RANK] = { 0 };
+  for (size_t s = 0; s < g->batch; s++) {
+    size_t at_a = 0, at_b = 0, at_c = 0, at_d = 0;
+    for (uint32_t i = 0; i < g->batch_rank; i++) {
+      at_a += index[i] * g->stride_a[i];
+      at_b += index[i] * g->stride_b[i];
+      at_c += index[i] * g->stride_c[i];
+      at_d += index[i] * g->stride_d[i];
+    }
+    g->gemm(g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a + at_a, g->lda, b + at_b, g->ldb, g->beta,
+            d ? d + at_d : NULL, g->ldd, c + at_c, g->ldc, scratch);
+    for (uint32_t i = g->batch_rank; i-- > 0;) {
+      if (++index[i] < g->batch_dims[i])
+        break;
+      index[i] = 0;
+    }
+  }
+}
+
+void tb_run_fold(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_fold *f = instruction->detail;
+  f->reduce(f->outer, f->count, f->inner, tb_at(frame, f->a), f->stride_outer, f->stride_count, tb_at(frame, f->out));
+}
+
+void tb_run_rows(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_rows *r = instruction->detail;
+  r->f(r->rows, r->cols, tb_at(frame, r->a), tb_at(frame, r->out));
+}
+
+/* ---- moves ---- */
+
+static void copy_axis(const tb_copy *c, uint32_t axis, const char *a, char *out) {
+  if (axis == c->rank) {
+    memcpy(out, a, c->element);
+    return;
+  }
+  const size_t n = c->dims[axis], from = c->from[axis], to = c->to[axis];
+  if (axis + 2 == c->rank && c->transpose) {
+    c->transpose(c->dims[axis + 1], n, a, c->from[axis + 1] / c->element, out, to / c->element);
+  } else if (axis + 1 == c->rank && from == c->element && to == c->element) {
+    memcpy(out, a, n * c->element);
+  } else if (axis + 1 == c->rank && c->element == 4) {
+    for (size_t i = 0; i < n; i++)
+      memcpy(out + i * to, a + i * from, 4);
+  } else if (axis + 1 == c->rank) {
+    for (size_t i = 0; i < n; i++)
+      memcpy(out + i * to, a + i * from, 8);
+  } else {
+    for (size_t i = 0; i < n; i++)
+      copy_axis(c, axis + 1, a + i * from, out + i * to);
+  }
+}
+
+void tb_run_copy(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_copy *c = instruction->detail;
+  copy_axis(c, 0, tb_at(frame, c->a), tb_at(frame, c->out));
+}
+
+void tb_run_zero(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_zero *z = instruction->detail;
+  memset(tb_at(frame, z->out), 0, z->bytes);
+}
+
+void tb_run_index(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_index_move *m = instruction->detail;
+  const int32_t *index = tb_at(frame, m->index);
+  for (size_t j = 0; j < m->count; j++)
+    if ((index[j] < 0 || (size_t)index[j] >= m->length) && frame->status == TB_OK)
+      frame->status = tb_fail(frame->context, TB_BAD_DATA, NULL, NULL, "%s: index %d lies outside [0,%zu)", m->name,
+                              index[j], m->length);
+  m->f(m->outer, m->length, m->inner, tb_at(frame, m->a), m->count, index, tb_at(frame, m->out));
+}
+
+/* ---- dense linear algebra: LAPACK in float64, rounded once ---- */
+
+static void widen(tb_dtype dtype, const void *from, size_t start, size_t count, double *to) {
+  if (dtype == TB_FLOAT64)
+    memcpy(to, (const double *)from + start, count * sizeof(double));
+  else
+    for (size_t i = 0; i < count; i++)
+      to[i] = ((const float *)from)[start + i];
+}
+
+static void narrow(tb_dtype dtype, const double *from, size_t count, void *to, size_t start) {
+  if (dtype == TB_FLOAT64)
+    memcpy((double *)to + start, from, count * sizeof(double));
+  else
+    for (size_t i = 0; i < count; i++)
+      ((float *)to)[start + i] = (float)from[i];
+}
+
+static void set_nan(double *x, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    x[i] = NAN;
+}
+
+/* a row-major is its transpose column-major: LAPACK's upper triangle is our lower one. */
+static void cholesky(size_t n, double *a) {
+  bool definite = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, a, (int)n) == 0;
+  for (size_t i = 0; i < n && definite; i++)
+    definite = a[i * n + i] > 0; /* NaN passes through LAPACK */
+  for (size_t i = 0; i < n; i++) {
+    if (!definite)
+      set_nan(a + i * n, i + 1);
+    memset(a + i * n + i + 1, 0, (n - i - 1) * sizeof *a);
+  }
+}
+
+/* b[n×k] ← op(a)⁻¹ b by LU; a is destroyed. */
+static void general_solve(size_t n, size_t k, bool transpose, double *a, double *b, int *pivots) {
+  /* the column-major a is our aᵀ */
+  if (LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, (int)n, (int)n, a, (int)n, pivots) != 0) {
+    set_nan(b, n * k);
+    return;
+  }
+  if (transpose) { /* aᵀ x = b: P L U x = b */
+    for (size_t i = 0; i < n; i++)
+      if ((size_t)pivots[i] - 1 != i)
+        cblas_dswap((int)k, b + i * k, 1, b + ((size_t)pivots[i] - 1) * k, 1);
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasUpper, CblasTrans, CblasUnit, (int)n, (int)k, 1, a, (int)n, b, (int)k);
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, (int)n, (int)k, 1, a, (int)n, b,
+                (int)k);
+  } else { /* a x = b: Uᵀ Lᵀ Pᵀ x = b */
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)k, 1, a, (int)n, b,
+                (int)k);
+    cblas_dtrsm(CblasRowMajor, CblasLeft, CblasUpper, CblasNoTrans, CblasUnit, (int)n, (int)k, 1, a, (int)n, b, (int)k);
+    for (size_t i = n; i-- > 0;)
+      if ((size_t)pivots[i] - 1 != i)
+        cblas_dswap((int)k, b + i * k, 1, b + ((size_t)pivots[i] - 1) * k, 1);
+  }
+}
+
+void tb_run_dense(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_dense *d = instruction->detail;
+  const void *a = tb_at(frame, d->a), *b = d->op == TB_OP_CHOLESKY ? NULL : tb_at(frame, d->b);
+  void *out = tb_at(frame, d->out);
+  double *matrix = tb_at(frame, d->work), *right = matrix + d->n * d->n;
+  const size_t square = d->n * d->n, size = d->n * d->k;
+  for (size_t s = 0; s < d->batch; s++) {
+    widen(d->dtype, a, s * square, square, matrix);
+    if (d->op == TB_OP_CHOLESKY) {
+      cholesky(d->n, matrix);
+      narrow(d->dtype, matrix, square, out, s * square);
+      continue;
+    }
+    widen(d->dtype, b, s * size, size, right);
+    if (d->op == TB_OP_TRIANGULAR_SOLVE)
+      cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, d->transpose ? CblasTrans : CblasNoTrans, CblasNonUnit,
+                  (int)d->n, (int)d->k, 1, matrix, (int)d->n, right, (int)d->k);
+    else
+      general_solve(d->n, d->k, d->transpose, matrix, right, tb_at(frame, d->pivots));
+    narrow(d->dtype, right, size, out, s * size);
+  }
+}
+
+/* ---- draws, plain loops ---- */
+
+void tb_run_draw(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_draw *d = instruction->detail;
+  const int32_t *words = tb_at(frame, d->key);
+  void *out = tb_at(frame, d->out);
+  const tb_key key = { .seed = (uint64_t)(uint32_t)words[0] | (uint64_t)(uint32_t)words[1] << 32,
+                       .step = (uint32_t)words[2],
+                       .use = d->use };
+  if (d->dtype == TB_FLOAT64)
+    (d->normal ? tb_random_normal : tb_random_uniform)(key, 0, d->count, out);
+  else
+    (d->normal ? tb_random_normal_float : tb_random_uniform_float)(key, 0, d->count, out);
+}
+
+void tb_run_plain(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_plain *p = instruction->detail;
+  const void *operands[TB_PLAIN_OPERANDS];
+  for (uint32_t k = 0; k < p->operand_count; k++)
+    operands[k] = tb_at(frame, p->operands[k]);
+  const tb_status status = tb_ops[p->node->op].naive(frame->context, p->graph, p->node, operands, tb_at(frame, p->out));
+  frame->status = frame->status == TB_OK ? status : frame->status;
+}
+
+/* ---- loops ---- */
+
+/* The body's frame of step k: carries go from buffer to buffer, the first from where they start, the last to where
+ * they end; slices and outs move along. */
+void tb_run_loop(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_loop *l = instruction->detail;
+  tb_frame body = { .context = frame->context, .bases = l->bases, .status = TB_OK };
+  char **inputs = l->bases + TB_BASE_FIRST, **outputs = inputs + l->body->input_count;
+  body.bases[TB_BASE_ARENA] = tb_at(frame, l->memory);
+  body.bases[TB_BASE_CONSTANTS] = l->body->constants;
+  inputs[0] = (char *)l->step;
+  for (uint32_t i = 0; i < l->constants; i++)
+    inputs[1 + l->carries + l->slices + i] = tb_at(frame, l->fixed[i]);
+  for (size_t step = 0; step < l->length; step++) {
+    const size_t k = l->reverse ? l->length - 1 - step : step;
+    *l->step = (int32_t)k;
+    for (uint32_t i = 0; i < l->carries; i++) {
+      const tb_address *buffers[2] = { &l->first_buffer[i], &l->second_buffer[i] };
+      inputs[1 + i] = tb_at(frame, step ? *buffers[step & 1] : l->start[i]);
+      outputs[i] = tb_at(frame, step + 1 < l->length ? *buffers[(step + 1) & 1] : l->final[i]);
+    }
+    for (uint32_t i = 0; i < l->slices; i++)
+      inputs[1 + l->carries + i] = (char *)tb_at(frame, l->xs[i]) + k * l->slice_bytes[i];
+    for (uint32_t i = 0; i < l->outs; i++)
+      outputs[l->carries + i] = (char *)tb_at(frame, l->stacked[i]) + k * l->out_bytes[i];
+    tb_plan_execute(l->body, &body);
+  }
+  for (uint32_t i = 0; i < l->carries && l->length == 0; i++)
+    memcpy(tb_at(frame, l->final[i]), tb_at(frame, l->start[i]), l->carry_bytes[i]);
+  frame->status = frame->status == TB_OK ? body.status : frame->status;
+}

@@ -1,0 +1,321 @@
+/* The planned executor's inside: how a graph becomes a flat array of instructions over one arena.
+ *
+ *   simplify   graph → graph: common subexpressions, constants, algebra that keeps the bits
+ *   schedule   units (fused pointwise groups, products with their sums, single operations) and their order
+ *   lower      units → instructions whose operands are views of buffers
+ *   memory     lifetimes of buffers → offsets in one arena, constants into one block
+ *   execute    the instructions
+ *
+ * A buffer is memory of one stored value; a view is how a node's elements lie in a buffer.  Addresses are (base,
+ * offset) with the bases looked up at run time, so the same plan serves any arena. */
+#ifndef TB_ENGINE_PLAN_H
+#define TB_ENGINE_PLAN_H
+
+#include "engine/kernels/kernels.h"
+#include "engine/program.h"
+
+/* ---- what runs ---- */
+
+/* Bases of a frame: the arena, the constants, then the inputs, then the outputs. */
+enum { TB_BASE_ARENA, TB_BASE_CONSTANTS, TB_BASE_FIRST };
+
+typedef struct tb_address {
+  uint32_t base;
+  size_t offset; /* bytes */
+} tb_address;
+
+typedef struct tb_frame {
+  tb_context *context;
+  char **bases;
+  tb_status status; /* of the first instruction that failed */
+} tb_frame;
+
+static inline void *tb_at(const tb_frame *frame, tb_address a) {
+  return frame->bases[a.base] + a.offset;
+}
+
+typedef struct tb_instruction tb_instruction;
+struct tb_instruction {
+  void (*run)(const tb_instruction *, tb_frame *);
+  const void *detail; /* of the instruction's kind */
+  const char *name;   /* for print: "product + sum", "pointwise ×5" */
+  uint32_t node;      /* that it computes, of the simplified graph */
+};
+
+/* An output must not lie on an input that is read later; the same array is fine where both are taken in step. */
+typedef struct tb_clash {
+  uint32_t output, input;
+  size_t output_bytes, input_bytes;
+  bool same_allowed;
+} tb_clash;
+
+typedef struct tb_plan tb_plan;
+struct tb_plan {
+  const tb_graph *graph; /* simplified */
+  const char *kernels;   /* the table's name */
+  tb_instruction *instructions;
+  uint32_t count;
+  uint32_t input_count, output_count;
+  size_t arena_bytes, constant_bytes;
+  char *constants;
+  tb_clash *clashes; /* of outputs with inputs that are still read when they are written */
+  uint32_t clash_count;
+  size_t *staging, *output_bytes; /* [outputs]: where in the arena an output waits when the caller's arrays clash */
+};
+
+static inline void tb_plan_execute(const tb_plan *plan, tb_frame *frame) {
+  for (uint32_t i = 0; i < plan->count; i++)
+    plan->instructions[i].run(&plan->instructions[i], frame);
+}
+
+/* ---- details of the instructions ---- */
+
+/* A pointwise program over a collapsed iteration space [outer…, rows, cols], tile after tile. */
+enum { TB_TILE_BYTES = 4096, TB_OUTER = TB_MAX_RANK - 2 };
+
+typedef struct tb_lane { /* an operand of a pointwise program */
+  tb_address at;         /* of element 0, or of a temporary's block */
+  bool temporary;
+  size_t outer[TB_OUTER]; /* strides in elements */
+  size_t row, col;        /* col is 0 (a scalar of its row) or 1 */
+} tb_lane;
+
+typedef enum tb_step_kind { TB_STEP_UNARY, TB_STEP_PAIR, TB_STEP_BINARY, TB_STEP_TERNARY } tb_step_kind;
+
+typedef struct tb_step {
+  tb_step_kind kind;
+  bool flat; /* every operand runs on from row to row: one call for all rows */
+  uint16_t out, out1, a, b, c;
+  union {
+    tb_kernel_unary *unary;
+    tb_kernel_pair *pair;
+    tb_kernel_binary *binary;
+    tb_kernel_ternary *ternary;
+  } f;
+  const char *name;
+} tb_step;
+
+typedef struct tb_pointwise {
+  uint32_t lane_count, step_count, outer_count;
+  size_t outer_dims[TB_OUTER], outer_total;
+  size_t rows, cols, tile_rows, tile_cols;
+  size_t element;      /* bytes */
+  tb_address pointers; /* [lanes]: of the tile at hand */
+  const tb_lane *lanes;
+  const tb_step *steps;
+} tb_pointwise;
+
+typedef struct tb_product {
+  tb_kernel_gemm *gemm;
+  bool transpose_a, transpose_b;
+  size_t m, n, k, lda, ldb, ldc, ldd;
+  double alpha, beta; /* c = alpha·op(a)·op(b) + beta·d */
+  tb_address a, b, c, d, scratch;
+  uint32_t batch_rank;
+  size_t batch_dims[TB_MAX_RANK], batch; /* and byte strides of a, b, c, d */
+  size_t stride_a[TB_MAX_RANK], stride_b[TB_MAX_RANK], stride_c[TB_MAX_RANK], stride_d[TB_MAX_RANK];
+} tb_product;
+
+typedef struct tb_fold {
+  void (*reduce)(size_t outer, size_t count, size_t inner, const void *a, size_t stride_outer, size_t stride_count,
+                 void *out);
+  size_t outer, count, inner, stride_outer, stride_count;
+  tb_address a, out;
+} tb_fold;
+
+typedef struct tb_rows {
+  void (*f)(size_t rows, size_t cols, const void *a, void *out);
+  size_t rows, cols;
+  tb_address a, out;
+} tb_rows;
+
+/* Elements moved from one arrangement to another; innermost axis last. */
+typedef struct tb_copy {
+  uint32_t rank;
+  size_t dims[TB_MAX_RANK], from[TB_MAX_RANK], to[TB_MAX_RANK]; /* strides in bytes */
+  size_t element;
+  tb_address a, out;
+  void (*transpose)(size_t rows, size_t cols, const void *a, size_t lda, void *out, size_t ldo); /* of the last two */
+} tb_copy;
+
+typedef struct tb_zero {
+  tb_address out;
+  size_t bytes;
+} tb_zero;
+
+typedef struct tb_index_move {
+  void (*f)(size_t outer, size_t length, size_t inner, const void *a, size_t count, const int32_t *index, void *out);
+  size_t outer, length, inner, count;
+  tb_address a, index, out;
+  const char *name;
+} tb_index_move;
+
+typedef struct tb_dense { /* Cholesky and solves, batches of [n×n] and [n×k], in float64 */
+  tb_op op;
+  tb_dtype dtype;
+  bool transpose;
+  size_t batch, n, k;
+  tb_address a, b, out, work, pivots;
+} tb_dense;
+
+typedef struct tb_draw {
+  bool normal;
+  tb_dtype dtype;
+  uint32_t use;
+  size_t count;
+  tb_address key, out;
+} tb_draw;
+
+enum { TB_PLAIN_OPERANDS = 8 };
+typedef struct tb_plain { /* an operation by its plain loop: integers, casts */
+  const tb_graph *graph;
+  const tb_node *node;
+  tb_address out;
+  uint32_t operand_count;
+  const tb_address *operands;
+} tb_plain;
+
+typedef struct tb_loop {
+  const tb_plan *body;
+  size_t length;
+  bool reverse;
+  uint32_t carries, slices, constants, outs;
+  char **bases;                                                   /* of the body's frame */
+  int32_t *step;                                                  /* where the body reads its number */
+  tb_address memory;                                              /* the body's arena */
+  const tb_address *start, *first_buffer, *second_buffer, *final; /* of each carry */
+  const tb_address *xs, *fixed, *stacked;
+  const size_t *carry_bytes, *slice_bytes, *out_bytes;
+} tb_loop;
+
+void tb_run_pointwise(const tb_instruction *, tb_frame *);
+void tb_run_product(const tb_instruction *, tb_frame *);
+void tb_run_fold(const tb_instruction *, tb_frame *);
+void tb_run_rows(const tb_instruction *, tb_frame *);
+void tb_run_copy(const tb_instruction *, tb_frame *);
+void tb_run_zero(const tb_instruction *, tb_frame *);
+void tb_run_index(const tb_instruction *, tb_frame *);
+void tb_run_dense(const tb_instruction *, tb_frame *);
+void tb_run_draw(const tb_instruction *, tb_frame *);
+void tb_run_plain(const tb_instruction *, tb_frame *);
+void tb_run_loop(const tb_instruction *, tb_frame *);
+
+/* ---- planning ---- */
+
+typedef enum tb_place_kind { TB_IN_ARENA, TB_IN_CONSTANTS, TB_IN_INPUT, TB_IN_OUTPUT } tb_place_kind;
+
+typedef struct tb_buffer {
+  tb_place_kind kind;
+  uint32_t index;       /* input or output */
+  size_t bytes, offset; /* offset is found by tb_memory_plan */
+  uint32_t first, last; /* instructions that touch it first and last */
+  uint32_t crossed;     /* 1 + the last instruction that read it other than in step with what it wrote; 0: none */
+} tb_buffer;
+
+/* The instruction reads an element of the input before it writes the same element of the output, and no other: the two
+ * may be one array. */
+typedef struct tb_in_step {
+  uint32_t output, input; /* buffers */
+  struct tb_in_step *next;
+} tb_in_step;
+
+enum { TB_NO_BUFFER = UINT32_MAX };
+
+typedef struct tb_view {
+  uint32_t buffer;             /* TB_NO_BUFFER: not there yet */
+  size_t offset;               /* elements */
+  size_t strides[TB_MAX_RANK]; /* elements, of the node's axes */
+} tb_view;
+
+/* A unit is what becomes one instruction (or a few): a pointwise group, or one node. */
+typedef enum tb_unit_kind { TB_UNIT_NODE, TB_UNIT_GROUP, TB_UNIT_PRODUCT } tb_unit_kind;
+
+typedef struct tb_unit {
+  tb_unit_kind kind;
+  uint32_t count;
+  uint32_t *members; /* nodes in order; of a product: the matmul first, the node it yields last */
+} tb_unit;
+
+/* c = alpha·product + beta·addend, recognised around a matmul. */
+typedef struct tb_epilogue {
+  uint32_t matmul, addend, yields; /* nodes; addend is TB_NO_BUFFER where there is none */
+  double alpha, beta;
+} tb_epilogue;
+
+typedef struct tb_planner {
+  tb_context *context;
+  tb_arena *arena;              /* of the finished plan */
+  tb_arena *scratch;            /* of the planning */
+  const tb_kernels *kernels[3]; /* by dtype; integers are moved by the 32-bit one */
+  const tb_graph *graph;
+  size_t n_out;
+  const uint32_t *outputs;
+
+  bool *is_output;
+  uint32_t *uses;    /* [nodes]: readers, and outputs once each */
+  uint32_t *unit_of; /* [nodes]: the unit that computes it */
+  uint32_t *slot;    /* [nodes]: zero between groups, see fuse.c */
+  tb_unit *units;    /* in order of execution */
+  uint32_t unit_count;
+  tb_epilogue *epilogues; /* [nodes], by the node that is yielded; matmul is TB_NO_BUFFER where there is none */
+
+  tb_view *views;      /* [nodes] */
+  tb_view *contiguous; /* [nodes]: a row-major copy, where one was needed */
+  tb_buffer *buffers;
+  uint32_t buffer_count, buffer_capacity;
+  tb_instruction *instructions;
+  uint32_t instruction_count, instruction_capacity;
+  tb_address **addresses; /* to be resolved: base holds a buffer until memory is planned */
+  uint32_t address_count, address_capacity;
+  const void **constant_data; /* [buffers]: of buffers in the constants */
+  tb_in_step *in_step;
+} tb_planner;
+
+/* simplify.c: a smaller graph that computes the same outputs with the same inputs. */
+tb_status tb_simplify(tb_context *, const tb_graph *, size_t n_out, const uint32_t *outputs, uint32_t *outputs_new,
+                      tb_graph **simple);
+
+/* schedule.c */
+bool tb_op_is_view(tb_op op); /* reshape, transpose, broadcast, slice, stop: no work of its own */
+tb_status tb_schedule(tb_planner *);
+
+/* views.c */
+uint32_t tb_new_buffer(tb_planner *, tb_place_kind, size_t bytes); /* TB_NO_BUFFER: out of memory */
+tb_status tb_view_of(tb_planner *, uint32_t node, tb_view *);
+tb_status tb_contiguous_view(tb_planner *, uint32_t node, tb_view *); /* row-major, copied where it is not */
+bool tb_view_is_contiguous(const tb_node *, const tb_view *);
+/* The same elements with other dims where strides can say it. */
+bool tb_view_reshape(size_t rank, const size_t *dims, const size_t *strides, size_t new_rank, const size_t *new_dims,
+                     size_t *new_strides);
+/* Where a node's result goes: an output where it is one, else new memory; row-major. */
+tb_status tb_view_make(tb_planner *, uint32_t node, tb_view *);
+tb_status tb_constant_bytes(tb_planner *, const void *data, size_t bytes, uint32_t *buffer);
+/* Copies the elements of one view to another. */
+tb_status tb_emit_copy(tb_planner *, uint32_t node, const tb_node *shape, const tb_view *from, const tb_view *to);
+
+/* lower.c */
+tb_status tb_lower(tb_planner *);
+tb_status tb_emit(tb_planner *, void (*run)(const tb_instruction *, tb_frame *), const void *detail, const char *name,
+                  uint32_t node);
+/* Notes that the instruction that is emitted next touches a view, and fills in the address (resolved later). */
+tb_status tb_touch(tb_planner *, const tb_view *, size_t element, bool write, tb_address *);
+/* A read that may fall together with a write: whoever calls it also calls tb_note_in_step for the writes it goes with.
+ */
+tb_status tb_touch_in_step(tb_planner *, const tb_view *, size_t element, tb_address *);
+tb_status tb_note_in_step(tb_planner *, uint32_t output, uint32_t input);
+/* Working memory of the instruction that is emitted next. */
+tb_status tb_touch_scratch(tb_planner *, size_t bytes, tb_address *);
+
+/* fuse.c: a pointwise group becomes one program. */
+tb_status tb_lower_group(tb_planner *, const tb_unit *);
+
+/* plan.c */
+tb_status tb_plan_graph(tb_context *, tb_arena *, const tb_graph *, size_t n_out, const uint32_t *outputs, tb_plan **);
+
+/* plan_print.c */
+void tb_plan_print(const tb_plan *, tb_text *);
+
+/* memory.c */
+tb_status tb_memory_plan(tb_planner *, tb_plan *);
+
+#endif

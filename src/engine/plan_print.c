@@ -1,0 +1,79 @@
+/* A plan as a person reads it: an instruction a line, with what it works on, its arithmetic and the bytes it moves.
+ *
+ *   3  product + sum   128×64×64                        float32[128,64]   1.05 MFLOP    82 kB
+ *   4  pointwise       8192: tanh, tanh'                float32[128,64]    16 kFLOP     98 kB */
+#include "engine/plan.h"
+
+#include <stdio.h>
+
+static void number(tb_text *text, double x, const char *unit) {
+  static const char *const prefix[] = { "", "k", "M", "G", "T", "P" };
+  int i = 0;
+  for (; x >= 999.5 && i < 5; i++)
+    x /= 1000;
+  tb_text_format(text, "%8.3g %s%s", x, prefix[i], unit);
+}
+
+static void describe_pointwise(const tb_pointwise *g, tb_text *text) {
+  for (uint32_t i = 0; i < g->outer_count; i++)
+    tb_text_format(text, "%zu×", g->outer_dims[i]);
+  tb_text_format(text, g->rows > 1 ? "%zu×%zu" : "%.0zu%zu", g->rows > 1 ? g->rows : 0, g->cols);
+  const bool tiled = g->tile_rows < g->rows || g->tile_cols < g->cols;
+  if (tiled)
+    tb_text_format(text, " in tiles of %zu", g->tile_rows * g->tile_cols);
+  for (uint32_t s = 0; s < g->step_count; s++)
+    tb_text_format(text, "%s %s%s", s ? "," : ":", g->steps[s].name,
+                   g->steps[s].kind == TB_STEP_PAIR ? " and derivative" : "");
+}
+
+static void describe(const tb_instruction *instruction, tb_text *text) {
+  const void *detail = instruction->detail;
+  if (instruction->run == tb_run_pointwise) {
+    describe_pointwise(detail, text);
+  } else if (instruction->run == tb_run_product) {
+    const tb_product *g = detail;
+    if (g->batch != 1)
+      tb_text_format(text, "%zu × ", g->batch);
+    tb_text_format(text, "%zu×%zu×%zu%s%s", g->m, g->n, g->k, g->transpose_a ? ", aᵀ" : "",
+                   g->transpose_b ? ", bᵀ" : "");
+    if (g->alpha != 1)
+      tb_text_format(text, ", × %.4g", g->alpha);
+  } else if (instruction->run == tb_run_fold) {
+    const tb_fold *f = detail;
+    tb_text_format(text, "%zu×[%zu]×%zu", f->outer, f->count, f->inner);
+  } else if (instruction->run == tb_run_rows) {
+    const tb_rows *r = detail;
+    tb_text_format(text, "%zu×%zu", r->rows, r->cols);
+  } else if (instruction->run == tb_run_dense) {
+    const tb_dense *d = detail;
+    tb_text_format(text, "%zu × %zu×%zu", d->batch, d->n, d->k);
+  } else if (instruction->run == tb_run_loop) {
+    const tb_loop *l = detail;
+    tb_text_format(text, "%zu steps%s, %u carries, %u slices, %u outs", l->length, l->reverse ? " backwards" : "",
+                   l->carries, l->slices, l->outs);
+  }
+}
+
+static void print_plan(const tb_plan *plan, tb_text *text, int indent) {
+  for (uint32_t i = 0; i < plan->count; i++) {
+    const tb_instruction *instruction = &plan->instructions[i];
+    const tb_node *node = plan->graph->nodes[instruction->node];
+    char shape[TB_SHAPE_TEXT], name[32];
+    tb_text_format(text, "%*s%3u  %-14s ", indent, "", i, instruction->name);
+    describe(instruction, text);
+    if (node->op != TB_OP_SCAN) {
+      tb_text_format(text, "  → %%%u %s %s%s ", instruction->node, tb_node_name(node, name), tb_dtype_name(node->dtype),
+                     tb_shape_text(node->rank, node->dims, shape));
+      number(text, tb_ops[node->op].flop(plan->graph, node), "FLOP");
+    }
+    tb_text_add(text, "\n");
+    if (instruction->run == tb_run_loop)
+      print_plan(((const tb_loop *)instruction->detail)->body, text, indent + 6);
+  }
+}
+
+void tb_plan_print(const tb_plan *plan, tb_text *text) {
+  tb_text_format(text, "%u instructions, arena %zu bytes, constants %zu bytes, kernels %s\n", plan->count,
+                 plan->arena_bytes, plan->constant_bytes, plan->kernels);
+  print_plan(plan, text, 0);
+}
