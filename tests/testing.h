@@ -16,6 +16,16 @@
 
 #include <tiebreak/base.h>
 
+/* Under AddressSanitizer an absurd allocation ends the program instead of returning NULL. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+
+/* A counting allocator that can fail: pass meter_allocate and a meter to tb_context_new. */
 typedef struct meter {
   long live, bytes, calls, fail_at; /* fail_at: number of the allocation that fails, 0 never */
 } meter;
