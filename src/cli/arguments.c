@@ -10,7 +10,7 @@ const flag flags[] = {
   { "--json", NULL, "one line of JSON per result on stdout, nothing else there", 0 },
   { "--quiet", NULL, "no talk on stderr but errors", 0 },
   { "--help", NULL, "this text, before anything is validated", 0 },
-  { "--threads", "N", "threads to use (default: all cores); results do not depend on it", FLAG_THREADS },
+  { "--threads", "N", "threads to use (default or 0: all cores); results do not depend on it", FLAG_THREADS },
   { "--out", "PATH", "where to write: the folder of runs, or the file", FLAG_OUT },
   { "--runs", "DIR", "folder of runs (default: runs)", FLAG_RUNS },
   { "--dry-run", NULL, "resolved options with their origins, number of runs, estimated cost; nothing is run",
@@ -20,6 +20,8 @@ const flag flags[] = {
   { "--full", NULL, "the published sizes", FLAG_LEVEL },
   { "--pdf", NULL, "also a PDF of every figure", FLAG_PDF },
   { "--format", "NAME", "csv or npz", FLAG_FORMAT },
+  { "--report", "FILE", "where to write the report (default: report.html)", FLAG_REPORT },
+  { "--steps", "N", "timed steps (default: enough for a steady median)", FLAG_STEPS },
   { "--name", "NAME", "name of the run's folder (default: the study's name and a counter)", FLAG_RUNNING },
   { "--time-limit", "SECONDS", "stop after so long, with checkpoints (exit code 75)", FLAG_RUNNING },
   { "--checkpoint-every", "SECONDS", "time between checkpoints of a run (default: 2)", FLAG_RUNNING },
@@ -95,18 +97,19 @@ static bool read_number(const char *text, double *value) {
 static tb_status set_value(cli *c, const flag *f, const char *value, size_t column) {
   char message[300];
   double number = 0;
-  bool numeric = strcmp(f->name, "--threads") == 0 || f->argument[0] == 'S';
+  bool numeric = strcmp(f->argument, "N") == 0 || strcmp(f->argument, "SECONDS") == 0;
   if (!*value || (numeric && (!read_number(value, &number) || number < 0))) {
     snprintf(message, sizeof message, "%s %.100s: expected %s", f->name, value,
              numeric ? "a number, 0 or more" : "a name");
     return fail_at(c, column, NULL, message);
   }
-  if (strcmp(f->name, "--threads") == 0) {
-    if (number != floor(number) || number < 1 || number > 4096) {
-      snprintf(message, sizeof message, "--threads %.100s: expected a whole number from 1 to 4096", value);
+  if (strcmp(f->argument, "N") == 0) {
+    long most = strcmp(f->name, "--threads") == 0 ? 4096 : 1000000000;
+    if (number != floor(number) || number > (double)most) {
+      snprintf(message, sizeof message, "%s %.100s: expected a whole number of at most %ld", f->name, value, most);
       return fail_at(c, column, NULL, message);
     }
-    c->threads = (long)number;
+    *(strcmp(f->name, "--threads") == 0 ? &c->threads : &c->steps) = (long)number;
   } else if (strcmp(f->name, "--time-limit") == 0) {
     c->time_limit = number;
   } else if (strcmp(f->name, "--checkpoint-every") == 0) {
@@ -115,7 +118,11 @@ static tb_status set_value(cli *c, const flag *f, const char *value, size_t colu
     const struct {
       const char *name;
       const char **field;
-    } texts[] = { { "--out", &c->out }, { "--runs", &c->runs }, { "--format", &c->format }, { "--name", &c->name } };
+    } texts[] = { { "--out", &c->out },
+                  { "--runs", &c->runs },
+                  { "--format", &c->format },
+                  { "--name", &c->name },
+                  { "--report", &c->report } };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
       if (strcmp(f->name, texts[i].name) == 0)
         *texts[i].field = value;
@@ -172,7 +179,7 @@ static tb_status read_flag(cli *c, int argc, char **argv, int *i, const size_t *
 /* ---- verbs and words ---- */
 
 /* Verbs of later versions, so that nobody looks for a typing mistake. */
-static const char *const later[] = { "sample", "density", "drift", "language", "bench" };
+static const char *const later[] = { "sample", "density", "drift", "language" };
 
 static tb_status unknown_verb(cli *c, const char *word, size_t column) {
   const char *names[64];
@@ -274,6 +281,6 @@ tb_status arguments_overrides(cli *c, size_t first, size_t *count, tb_assignment
 }
 
 const char *cli_runs_folder(const cli *c) {
-  bool out_is_file = c->verb == &verb_report || c->verb == &verb_export;
+  bool out_is_file = c->verb == &verb_report || c->verb == &verb_export || c->verb == &verb_bench;
   return c->runs ? c->runs : c->out && !out_is_file ? c->out : "runs";
 }

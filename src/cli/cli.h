@@ -17,10 +17,10 @@ typedef struct cli {
   size_t *columns;
   /* flags */
   bool help, version, json, quiet, dry_run, strict, quick, full, pdf;
-  long threads;                           /* 0: all cores */
-  double time_limit, checkpoint_every;    /* seconds; 0: none, default */
-  const char *out, *runs, *format, *name; /* NULL: not given */
-  bool failed_aloud;                      /* the failure was told when it happened */
+  long threads, steps;                             /* 0: all cores */
+  double time_limit, checkpoint_every;             /* seconds; 0: none, default */
+  const char *out, *runs, *format, *name, *report; /* NULL: not given */
+  bool failed_aloud;                               /* the failure was told when it happened */
 } cli;
 
 /* Bits of the flags that a verb takes besides --help, --json and --quiet. */
@@ -33,7 +33,9 @@ enum {
   FLAG_LEVEL = 32, /* --quick, --full */
   FLAG_PDF = 64,
   FLAG_FORMAT = 128,
-  FLAG_RUNNING = 256 /* --name, --time-limit, --checkpoint-every */
+  FLAG_RUNNING = 256, /* --name, --time-limit, --checkpoint-every */
+  FLAG_STEPS = 512,
+  FLAG_REPORT = 1024
 };
 
 typedef struct verb {
@@ -118,6 +120,6 @@ tb_status dry_run(cli *, size_t n, tb_batch **batches);
 /* ---- verbs ---- */
 
 extern const verb verb_studies, verb_run, verb_reproduce, verb_explain, verb_doctor, verb_runs, verb_show, verb_compare,
-    verb_resume, verb_export, verb_report, verb_completion;
+    verb_resume, verb_export, verb_report, verb_bench, verb_completion;
 
 #endif

@@ -12,6 +12,8 @@
 
 #include "cli.h"
 
+enum { MOST_FAILURES = 20, MOST_WARNINGS = 10 };
+
 typedef struct session {
   cli *cli;
   tb_batch *batch;
@@ -19,7 +21,7 @@ typedef struct session {
   bool drawn;    /* a progress line stands on it */
   double last_line;
   size_t runs;
-  size_t failures;
+  size_t failures, warnings;
 } session;
 
 /* ---- signals ---- */
@@ -96,6 +98,8 @@ static const char *name_of(session *s, size_t run) {
 
 static void on_warned(void *user, size_t run, const char *message) {
   session *s = user;
+  if (++s->warnings > MOST_WARNINGS)
+    return;
   erase(s);
   message_warning(s->cli, "%s: %s", name_of(s, run), message);
 }
@@ -104,7 +108,7 @@ static void on_failed(void *user, size_t run, const tb_context *why) {
   session *s = user;
   erase(s);
   s->failures++;
-  if (s->failures > 20)
+  if (s->failures > MOST_FAILURES)
     return;
   if (s->runs > 1)
     fprintf(stderr, "tiebreak: run %s failed\n", name_of(s, run));
@@ -146,8 +150,10 @@ tb_status run_batch(cli *c, tb_batch *batch) {
   tb_status status = tb_batch_run(c->context, batch, &options);
   listen(false, before);
   erase(&s);
-  if (s.failures > 20)
-    message_note(c, "%zu more runs failed", s.failures - 20);
+  if (s.failures > MOST_FAILURES)
+    message_note(c, "%zu more runs failed", s.failures - MOST_FAILURES);
+  if (s.warnings > MOST_WARNINGS)
+    message_note(c, "%zu more warnings, in the logs of the runs", s.warnings - MOST_WARNINGS);
   if (status == TB_INTERRUPTED || status == TB_STOPPED)
     c->failed_aloud = false; /* that it stopped is not said yet */
   return status;

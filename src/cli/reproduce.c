@@ -211,12 +211,12 @@ static tb_status tell(cli *c, size_t count, const shipped *files) {
   if (!c->json || !c->quiet)
     status = claims_print(c, c->json ? stderr : stdout, n, records, &failing);
   fflush(stdout);
-  tb_report_options options = { .out = "report.html", .pdf = c->pdf };
+  tb_report_options options = { .out = c->report ? c->report : "report.html", .pdf = c->pdf };
   if (!status)
     status = tb_report_write(c->context, n, records, &options);
   free_records(n, records);
   if (!status)
-    fprintf(c->json ? stderr : stdout, "report: %s\n", realpath("report.html", where) ? where : "report.html");
+    fprintf(c->json ? stderr : stdout, "report: %s\n", realpath(options.out, where) ? where : options.out);
   if (!status && c->strict && failing)
     status = tb_fail(c->context, TB_FAILED, "", NULL, "%zu claim%s", failing, failing == 1 ? " fails" : "s fail");
   return status;
@@ -256,7 +256,7 @@ const verb verb_reproduce = {
   .usage = "[LAB|PAPER|CLAIM…]",
   .summary = "run the shipped study files, print the claims table, write report.html",
   .details = "Without words everything that is shipped; else what a laboratory, a paper, a study or a claim names.",
-  .flags = FLAG_THREADS | FLAG_OUT | FLAG_RUNS | FLAG_DRY_RUN | FLAG_STRICT | FLAG_LEVEL | FLAG_PDF,
+  .flags = FLAG_THREADS | FLAG_OUT | FLAG_RUNS | FLAG_DRY_RUN | FLAG_STRICT | FLAG_LEVEL | FLAG_PDF | FLAG_REPORT,
   .most = 1000,
   .run = reproduce,
 };
