@@ -5,6 +5,10 @@
 
 #include "engine/rules.h"
 
+/* Whether derivatives pass through a node at all. */
+static inline bool tb_differentiable(const tb_node *node) {
+  return node->op == TB_OP_RESULT || (tb_ops[node->op].vjp && tb_dtype_real(node->dtype));
+}
 static inline bool is_zero(tb_value a) {
   return a.id < 0;
 }

@@ -6,16 +6,11 @@
 
 #include <string.h>
 
-/* Whether derivatives pass through a node at all. */
-static bool differentiable(const tb_node *node) {
-  return node->op == TB_OP_RESULT || (tb_ops[node->op].vjp && tb_dtype_real(node->dtype));
-}
-
 /* Both walks work on the nodes that existed when they began. */
 typedef struct tb_walk {
   tb_graph *graph;
   const tb_place *origin; /* to restore */
-  uint32_t count;         /* nodes up to the last output */
+  uint32_t count;         /* nodes up to the last output (and its fellow results) */
   tb_value *derivative;   /* [count] cotangent or tangent of each node */
   tb_value *operand;      /* [most operands] of the node at hand */
   bool *active, *wanted;  /* [count], [most operands] */
@@ -29,6 +24,8 @@ static tb_status begin(tb_walk *walk, const tb_place *place, tb_graph *graph, si
   for (size_t i = 0; i < n_out; i++)
     if (tb_index(graph, outputs[i]) + 1 > walk->count)
       walk->count = tb_index(graph, outputs[i]) + 1;
+  while (walk->count < graph->count && graph->nodes[walk->count]->op == TB_OP_RESULT)
+    walk->count++; /* a scan's results stay together */
   for (uint32_t i = 0; i < walk->count; i++)
     if (graph->nodes[i]->operand_count > most)
       most = graph->nodes[i]->operand_count;
@@ -108,7 +105,7 @@ static void mark_dependents(tb_walk *walk, size_t n_in, const tb_value *inputs) 
       walk->active[tb_index(graph, inputs[i])] = true;
   for (uint32_t i = 0; i < walk->count; i++) {
     const tb_node *node = graph->nodes[i];
-    for (uint32_t k = 0; k < node->operand_count && differentiable(node); k++)
+    for (uint32_t k = 0; k < node->operand_count && tb_differentiable(node); k++)
       walk->active[i] |= walk->active[node->operands[k]];
   }
 }
@@ -118,7 +115,7 @@ static void pull_back(tb_walk *walk, uint32_t self) {
   const tb_node *node = graph->nodes[self];
   bool is_scan = node->op == TB_OP_SCAN;
   const tb_value *bars = walk->derivative + self + is_scan;
-  if (!walk->active[self] || !differentiable(node) || node->op == TB_OP_RESULT ||
+  if (!walk->active[self] || !tb_differentiable(node) || node->op == TB_OP_RESULT ||
       !any(bars, is_scan ? tb_scan_results(node->scan) : 1))
     return;
   for (uint32_t k = 0; k < node->operand_count; k++) {
@@ -184,7 +181,7 @@ static void mark_needed(tb_walk *walk, size_t n_out, const tb_value *outputs) {
 static void push_forward(tb_walk *walk, uint32_t self) {
   tb_graph *graph = walk->graph;
   const tb_node *node = graph->nodes[self];
-  if (!walk->active[self] || !differentiable(node) || node->op == TB_OP_RESULT)
+  if (!walk->active[self] || !tb_differentiable(node) || node->op == TB_OP_RESULT)
     return;
   for (uint32_t k = 0; k < node->operand_count; k++)
     walk->operand[k] = walk->derivative[node->operands[k]];

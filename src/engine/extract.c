@@ -1,10 +1,10 @@
-/* A private copy of the part of a graph that some outputs need: what a program keeps. */
+/* Copies of graphs: the part that some outputs need (what a program keeps), and a body written out in place. */
 #include "engine/node.h"
 
 #include <string.h>
 
 static tb_status copy_scan(tb_context *context, const tb_scan *scan, tb_arena *arena, const tb_scan **copy) {
-  uint32_t count = tb_scan_results(scan);
+  uint32_t count = tb_scan_body_results(scan);
   tb_scan *s = tb_arena_allocate(arena, 1, sizeof *s);
   uint32_t *results = tb_arena_allocate(arena, count + 1, sizeof *results);
   if (!s || !results)
@@ -42,8 +42,6 @@ static tb_status copy_node(tb_graph *to, const tb_node *node, const uint32_t *ma
     if (status != TB_OK)
       return status;
   }
-  if (node->op == TB_OP_INPUT)
-    to->inputs[to->input_count++] = to->count;
   to->nodes[to->count++] = copy;
   return TB_OK;
 }
@@ -84,10 +82,39 @@ tb_status tb_graph_extract(tb_context *context, const tb_graph *graph, size_t n_
       map[i] = to->count;
       status = copy_node(to, graph->nodes[i], map);
     }
+  for (uint32_t i = 0; i < graph->input_count; i++)
+    to->inputs[to->input_count++] = map[graph->inputs[i]];
   for (size_t i = 0; i < n_out; i++)
     outputs_new[i] = map[outputs[i]];
 done:
   tb_release(context, needed);
   tb_release(context, map);
+  return status;
+}
+
+tb_status tb_graph_inline(tb_graph *graph, const tb_graph *body, const tb_value *inputs, size_t count,
+                          const uint32_t *wanted, tb_value *results) {
+  if (graph->status != TB_OK)
+    return graph->status;
+  tb_context *context = graph->context;
+  uint32_t *map = tb_allocate(context, body->count + 1, sizeof *map);
+  tb_node **nodes = tb_reallocate(context, graph->nodes, graph->count + body->count + 1, sizeof *nodes);
+  if (nodes) {
+    graph->nodes = nodes;
+    graph->capacity = graph->count + body->count + 1;
+  }
+  tb_status status = map && nodes ? TB_OK : TB_NO_MEMORY;
+  for (uint32_t i = 0; i < body->input_count && status == TB_OK; i++)
+    map[body->inputs[i]] = tb_index(graph, inputs[i]);
+  for (uint32_t i = 0; i < body->count && status == TB_OK; i++)
+    if (body->nodes[i]->op != TB_OP_INPUT) {
+      map[i] = graph->count;
+      status = copy_node(graph, body->nodes[i], map);
+    }
+  for (size_t i = 0; i < count && status == TB_OK; i++)
+    results[i] = tb_value_at(graph, map[wanted[i]]);
+  tb_release(context, map);
+  if (status != TB_OK)
+    graph->status = status;
   return status;
 }

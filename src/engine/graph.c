@@ -68,6 +68,14 @@ tb_value tb_graph_fail(tb_place place, tb_graph *graph, const char *operation, c
   return tb_no_value;
 }
 
+void tb_graph_adopt_failure(tb_graph *graph, const tb_graph *child) {
+  if (graph->status != TB_OK || child->status == TB_OK)
+    return;
+  graph->status = child->status;
+  graph->message = child->message ? tb_arena_text(graph->arena, child->message) : NULL;
+  graph->message_place = child->message_place ? tb_arena_text(graph->arena, child->message_place) : NULL;
+}
+
 static tb_value out_of_memory(tb_graph *graph) {
   graph->status = TB_NO_MEMORY;
   return tb_no_value;
@@ -150,7 +158,8 @@ tb_value tb_node_append(tb_place place, tb_graph *graph, const tb_node *template
                         const tb_value *operands) {
   char name[32];
   tb_node_name(template, name);
-  if (!tb_graph_check(place, graph, name, operand_count, operands))
+  bool of_scan = template->op == TB_OP_RESULT;
+  if (graph->status != TB_OK || (!of_scan && !tb_graph_check(place, graph, name, operand_count, operands)))
     return tb_no_value;
   if (graph->first + (int32_t)graph->count >= most_ids)
     return tb_graph_fail(place, graph, name, "the graph has too many nodes");

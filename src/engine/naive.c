@@ -34,6 +34,18 @@ static void release_read(tb_execution *e, const tb_node *node) {
 
 /* ---- scan ---- */
 
+static void *row(tb_execution *e, uint32_t index, size_t k, size_t length) {
+  return (char *)e->owned[index] + k * (tb_node_bytes(e->graph->nodes[index]) / length);
+}
+
+static void keep_entries(tb_execution *e, const tb_scan *scan, uint32_t self, size_t k, void *const *carry) {
+  for (uint32_t i = 0; i < scan->carries; i++) {
+    uint32_t entry = self + 1 + tb_scan_body_results(scan) + i;
+    if (e->owned[entry])
+      memcpy(row(e, entry, k, scan->length), carry[i], tb_node_bytes(e->graph->nodes[entry]) / scan->length);
+  }
+}
+
 /* One step's inputs are the step number, the carries, pointers into the slices, and the constants; its results go to
  * the next carries and into the stacked outs. */
 static tb_status scan_steps(tb_execution *e, const tb_scan *scan, const tb_node *node, uint32_t self, void **carry,
@@ -53,12 +65,10 @@ static tb_status scan_steps(tb_execution *e, const tb_scan *scan, const tb_node 
       inputs[at++] = e->values[node->operands[scan->carries + scan->slices + i]];
     for (uint32_t i = 0; i < scan->carries; i++)
       results[i] = next[i];
-    for (uint32_t i = 0; i < scan->outs; i++) {
-      uint32_t result = self + 1 + scan->carries + i;
-      results[scan->carries + i] =
-          (char *)e->owned[result] + k * (tb_node_bytes(e->graph->nodes[result]) / scan->length);
-    }
-    tb_status status = execute(e->context, scan->body, inputs, tb_scan_results(scan), scan->results, results);
+    for (uint32_t i = 0; i < scan->outs; i++)
+      results[scan->carries + i] = row(e, self + 1 + scan->carries + i, k, scan->length);
+    keep_entries(e, scan, self, k, carry);
+    tb_status status = execute(e->context, scan->body, inputs, tb_scan_body_results(scan), scan->results, results);
     if (status != TB_OK)
       return status;
     for (uint32_t i = 0; i < scan->carries; i++) {
@@ -77,13 +87,14 @@ static tb_status run_scan(tb_execution *e, uint32_t self) {
   const tb_scan *scan = node->scan;
   tb_status status = TB_OK;
   for (uint32_t i = 0; i < tb_scan_results(scan) && status == TB_OK; i++)
-    status = own(e, self + 1 + i);
+    if (i < tb_scan_body_results(scan) || e->readers[self + 1 + i] > 0)
+      status = own(e, self + 1 + i);
   size_t inputs = 1 + scan->carries + scan->slices + scan->constants;
-  void **pointers = tb_allocate(e->context, 2 * scan->carries + inputs + tb_scan_results(scan), sizeof *pointers);
+  void **pointers = tb_allocate(e->context, 2 * scan->carries + inputs + tb_scan_body_results(scan), sizeof *pointers);
   if (!pointers)
     return TB_NO_MEMORY;
   void **carry = pointers, **next = carry + scan->carries, **results = next + scan->carries;
-  const void **arguments = (const void **)(results + tb_scan_results(scan));
+  const void **arguments = (const void **)(results + tb_scan_body_results(scan));
   for (uint32_t i = 0; i < scan->carries && status == TB_OK; i++) {
     size_t bytes = tb_node_bytes(e->graph->nodes[node->operands[i]]);
     carry[i] = tb_allocate(e->context, bytes + 1, 1);

@@ -90,9 +90,10 @@ typedef struct tb_node {
 } tb_node;
 
 /* The body's inputs, in this order: step (int32, rank 0), carries, slices, constants.  Its results: carries, outs. The
- * scan's operands are the starting carries, xs [length, slice…] and constants; its TB_OP_RESULT nodes are the final
- * carries and the stacked outs [length, out…], right behind it in the graph.  reverse walks k = length − 1 … 0 (step,
- * slices and outs keep the position k). */
+ * scan's operands are the starting carries, xs [length, slice…] and constants.  Its TB_OP_RESULT nodes stand right
+ * behind it in the graph: the final carries, the stacked outs [length, out…], and the entries [length, carry…]: the
+ * carries as they enter each step, which reverse mode reads (worth computing only where a node reads them).
+ * reverse walks k = length − 1 … 0; step, slices, outs and entries keep the position k. */
 struct tb_scan {
   tb_graph *body;
   const uint32_t *results; /* [carries + outs] node indices of the body */
@@ -188,9 +189,12 @@ static inline bool tb_dtype_real(tb_dtype dtype) {
   return dtype != TB_INT32;
 }
 bool tb_same_shape(const tb_node *a, const tb_node *b);
-/* Results of a scan node: carries + outs. */
-static inline uint32_t tb_scan_results(const tb_scan *scan) {
+/* Results of a scan's body (carries, outs) and of the scan itself (carries, outs, entries). */
+static inline uint32_t tb_scan_body_results(const tb_scan *scan) {
   return scan->carries + scan->outs;
+}
+static inline uint32_t tb_scan_results(const tb_scan *scan) {
+  return 2 * scan->carries + scan->outs;
 }
 
 /* ---- writing a graph ---- */
@@ -227,5 +231,16 @@ tb_status tb_graph_extract(tb_context *, const tb_graph *graph, size_t n_out, co
                            uint32_t *outputs_new, tb_graph **copy);
 /* A child of graph for a scan's body. */
 tb_status tb_graph_child(tb_graph *outer, tb_graph **child);
+/* Appends copies of all nodes of body to graph, its inputs replaced by values of graph; results[i] becomes the value of
+ * the body's node wanted[i]. */
+tb_status tb_graph_inline(tb_graph *graph, const tb_graph *body, const tb_value *inputs, size_t count,
+                          const uint32_t *wanted, tb_value *results);
+/* Makes the child's failure the graph's own. */
+void tb_graph_adopt_failure(tb_graph *graph, const tb_graph *child);
+/* Appends a scan and its results.  shape gives length, reverse and the four counts; body is the child with its inputs
+ * in order, and is owned by the graph from here on, whatever happens; results are the body's, operands the graph's.
+ * Slices and constants that the body does not read are left out.  The value of the first result is *first. */
+tb_status tb_scan_append(tb_place, tb_graph *, const tb_scan *shape, tb_graph *body, const tb_value *results,
+                         const tb_value *operands, tb_value *first);
 
 #endif

@@ -88,6 +88,6 @@ const tb_op_record tb_ops[TB_OP_COUNT] = {
   [TB_OP_NORMAL] = { "normal", 1, tb_given_shape, .naive = tb_random_naive, .flop = flop_random },
   [TB_OP_UNIFORM] = { "uniform", 1, tb_given_shape, .naive = tb_random_naive, .flop = flop_random },
 
-  [TB_OP_SCAN] = { "scan", -1, tb_given_shape, .flop = flop_scan },
+  [TB_OP_SCAN] = { "scan", -1, tb_given_shape, DERIVATIVES(scan), .flop = flop_scan },
   [TB_OP_RESULT] = { "result", 1, tb_given_shape, .flop = flop_zero },
 };

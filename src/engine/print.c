@@ -79,7 +79,7 @@ static void print_node(const tb_graph *graph, uint32_t index, int indent, tb_tex
     return;
   print_nodes(node->scan->body, indent + 4, text);
   tb_text_format(text, "%*sgives", indent + 4, "");
-  for (uint32_t k = 0; k < tb_scan_results(node->scan); k++)
+  for (uint32_t k = 0; k < tb_scan_body_results(node->scan); k++)
     print_operand(text, node->scan->results[k], false);
   tb_text_add(text, "\n");
 }

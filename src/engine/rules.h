@@ -49,6 +49,7 @@ TB_DERIVATIVES(scatter_add);
 TB_DERIVATIVES(reduce);
 TB_DERIVATIVES(softmax);
 TB_DERIVATIVES(log_softmax);
+TB_DERIVATIVES(scan);
 
 TB_NAIVE_RULE(fill);
 TB_NAIVE_RULE(constant);

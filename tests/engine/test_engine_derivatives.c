@@ -346,6 +346,88 @@ static const function_case reduction_cases[] = {
   SHAPE(softmax, { 2, { 0, 5 } }),
 };
 
+/* ---- scans ---- */
+
+/* h' = tanh(W h + U x_k + k/10), out = h'² : a recurrent net; carries 1: h [3]; slices 1: x [T,2]; constants: W, U */
+static tb_status recurrent(void *user, tb_graph *g, tb_value step, size_t n_carry, const tb_value *carry,
+                           size_t n_slice, const tb_value *slices, size_t n_const, const tb_value *consts,
+                           tb_value *carry_out, size_t n_out, tb_value *outs) {
+  tb_value sum = tb_add(g, tb_matvec(g, consts[0], carry[0]), tb_matvec(g, consts[1], slices[0]));
+  carry_out[0] = tb_tanh(g, tb_add(g, sum, tb_scale(g, tb_cast(g, step, TB_FLOAT64), 0.1)));
+  outs[0] = tb_square(g, carry_out[0]);
+  return TB_OK;
+}
+
+/* x: h [3], xs [T,2], W [3,3], U [3,2] */
+static tb_value run_recurrent(tb_graph *g, const tb_value *x, bool reverse) {
+  tb_value h, outs;
+  size_t length = tb_dim(g, x[1], 0);
+  tb_scan(g, length, reverse, recurrent, NULL, 1, x, 1, x + 1, 2, x + 2, &h, 1, &outs);
+  return tb_concat(g, 0, 2, (tb_value[]){ h, tb_reshape(g, outs, 1, (size_t[]){ 3 * length }) });
+}
+static tb_value build_scan(tb_graph *g, const tb_value *x) {
+  return run_recurrent(g, x, false);
+}
+static tb_value build_scan_reverse(tb_graph *g, const tb_value *x) {
+  return run_recurrent(g, x, true);
+}
+
+/* Two carries that swap, an integer counter, a constant that is not used, an out that depends on the slice only, and a
+ * carry that nothing moves. */
+static tb_status tangled(void *user, tb_graph *g, tb_value step, size_t n_carry, const tb_value *carry, size_t n_slice,
+                         const tb_value *slices, size_t n_const, const tb_value *consts, tb_value *carry_out,
+                         size_t n_out, tb_value *outs) {
+  carry_out[0] = tb_multiply(g, carry[1], tb_sin(g, slices[0]));
+  carry_out[1] = tb_add(g, carry[0], tb_scale(g, tb_square(g, carry[1]), 0.3));
+  carry_out[2] = tb_add(g, carry[2], tb_scalar(g, TB_INT32, 2));
+  carry_out[3] = carry[3];
+  outs[0] = tb_exp(g, slices[0]);
+  outs[1] = tb_multiply(g, tb_cast(g, carry[2], TB_FLOAT64), tb_multiply(g, carry[0], carry[3]));
+  outs[2] = tb_scalar(g, TB_FLOAT64, 7);
+  return TB_OK;
+}
+static tb_value build_tangled(tb_graph *g, const tb_value *x) {
+  tb_value carry[4] = { x[0], tb_square(g, x[0]), tb_scalar(g, TB_INT32, 1), x[2] }, carry_out[4], outs[3];
+  size_t n = tb_dim(g, x[1], 0);
+  tb_scan(g, n, false, tangled, NULL, 4, carry, 1, x + 1, 1, x + 2, carry_out, 3, outs);
+  tb_value last = tb_add(g, tb_add(g, carry_out[0], carry_out[1]), tb_multiply(g, carry_out[3], outs[2]));
+  return tb_concat(g, 0, 3,
+                   (tb_value[]){ tb_reshape(g, tb_sum(g, last), 1, (size_t[]){ 1 }), tb_reshape(g, outs[0], 1, &n),
+                                 tb_reshape(g, outs[1], 1, &n) });
+}
+
+/* A scan within a scan: each outer step runs the recurrent net from the outer carry. */
+static tb_status nested(void *user, tb_graph *g, tb_value step, size_t n_carry, const tb_value *carry, size_t n_slice,
+                        const tb_value *slices, size_t n_const, const tb_value *consts, tb_value *carry_out,
+                        size_t n_out, tb_value *outs) {
+  tb_value inner;
+  tb_scan(g, 3, step.id % 2, recurrent, NULL, 1, carry, 1, consts + 2, 2, consts, carry_out, 1, &inner);
+  outs[0] = tb_add(g, tb_sum(g, inner), tb_sum(g, slices[0]));
+  return tb_graph_status(g);
+}
+static tb_value build_nested(tb_graph *g, const tb_value *x) {
+  tb_value consts[3] = { x[2], x[3], tb_slice(g, x[1], 0, 0, 3) }, h, outs;
+  size_t n = tb_dim(g, x[1], 0);
+  tb_scan(g, n, false, nested, NULL, 1, x, 1, x + 1, 3, consts, &h, 1, &outs);
+  return tb_concat(g, 0, 2, (tb_value[]){ h, outs });
+}
+
+static const function_case scan_cases[] = {
+#define RECURRENT(f, T)                                                                                                \
+  {                                                                                                                    \
+#f, build_##f, -1, 1, 4, {                                                                                         \
+      { 1, { 3 } }, { 2, { T, 2 } }, { 2, { 3, 3 } }, {                                                                \
+        2, {                                                                                                           \
+          3, 2                                                                                                         \
+        }                                                                                                              \
+      }                                                                                                                \
+    }                                                                                                                  \
+  }
+  RECURRENT(scan, 5),   RECURRENT(scan_reverse, 5),
+  RECURRENT(scan, 1),   RECURRENT(scan, 0),
+  RECURRENT(nested, 4), { "tangled", build_tangled, -1, 1, 3, { { 1, { 1 } }, { 2, { 6, 1 } }, { 1, { 1 } } } },
+};
+
 #define RUN(name)                                                                                                      \
   static void test_##name(void **state) {                                                                              \
     for (size_t i = 0; i < sizeof name##_cases / sizeof name##_cases[0]; i++)                                          \
@@ -356,11 +438,12 @@ RUN(product)
 RUN(factorisation)
 RUN(shape)
 RUN(reduction)
+RUN(scan)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_elementwise), cmocka_unit_test(test_product),   cmocka_unit_test(test_factorisation),
-    cmocka_unit_test(test_shape),       cmocka_unit_test(test_reduction),
+    cmocka_unit_test(test_shape),       cmocka_unit_test(test_reduction), cmocka_unit_test(test_scan),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
