@@ -260,32 +260,40 @@ void tb_run_plain(const tb_instruction *instruction, tb_frame *frame) {
 
 /* ---- loops ---- */
 
-/* The body's frame of step k: carries go from buffer to buffer, the first from where they start, the last to where
- * they end; slices and outs move along. */
+/* Where a carry lies as it enters the step-th step; past the last one, where it ends. */
+static char *carry_at(const tb_frame *frame, const tb_loop *l, const tb_loop_carry *c, size_t step) {
+  if (step == l->length)
+    return tb_at(frame, c->final);
+  if (c->kept)
+    return (char *)tb_at(frame, c->buffers[0]) + (l->reverse ? l->length - 1 - step : step) * c->bytes;
+  return tb_at(frame, step ? c->buffers[step & 1] : c->start);
+}
+
 void tb_run_loop(const tb_instruction *instruction, tb_frame *frame) {
   const tb_loop *l = instruction->detail;
   tb_frame body = { .context = frame->context, .bases = l->bases, .status = TB_OK };
-  char **inputs = l->bases + TB_BASE_FIRST, **outputs = inputs + l->body->input_count;
+  char **carries = l->bases + TB_BASE_FIRST + 1, **slices = carries + l->carry_count;
+  char **constants = slices + l->slice_count, **outputs = constants + l->constant_count;
   body.bases[TB_BASE_ARENA] = tb_at(frame, l->memory);
   body.bases[TB_BASE_CONSTANTS] = l->body->constants;
-  inputs[0] = (char *)l->step;
-  for (uint32_t i = 0; i < l->constants; i++)
-    inputs[1 + l->carries + l->slices + i] = tb_at(frame, l->fixed[i]);
-  for (size_t step = 0; step < l->length; step++) {
+  body.bases[TB_BASE_FIRST] = (char *)l->step;
+  for (uint32_t i = 0; i < l->constant_count; i++)
+    constants[i] = tb_at(frame, l->constants[i]);
+  for (uint32_t i = 0; i < l->carry_count; i++)
+    if (l->carries[i].kept || l->length == 0)
+      memcpy(carry_at(frame, l, &l->carries[i], 0), tb_at(frame, l->carries[i].start), l->carries[i].bytes);
+  for (size_t step = 0; step < l->length && body.status == TB_OK; step++) {
     const size_t k = l->reverse ? l->length - 1 - step : step;
     *l->step = (int32_t)k;
-    for (uint32_t i = 0; i < l->carries; i++) {
-      const tb_address *buffers[2] = { &l->first_buffer[i], &l->second_buffer[i] };
-      inputs[1 + i] = tb_at(frame, step ? *buffers[step & 1] : l->start[i]);
-      outputs[i] = tb_at(frame, step + 1 < l->length ? *buffers[(step + 1) & 1] : l->final[i]);
+    for (uint32_t i = 0; i < l->carry_count; i++) {
+      carries[i] = carry_at(frame, l, &l->carries[i], step);
+      outputs[i] = carry_at(frame, l, &l->carries[i], step + 1);
     }
-    for (uint32_t i = 0; i < l->slices; i++)
-      inputs[1 + l->carries + i] = (char *)tb_at(frame, l->xs[i]) + k * l->slice_bytes[i];
-    for (uint32_t i = 0; i < l->outs; i++)
-      outputs[l->carries + i] = (char *)tb_at(frame, l->stacked[i]) + k * l->out_bytes[i];
+    for (uint32_t i = 0; i < l->slice_count; i++)
+      slices[i] = (char *)tb_at(frame, l->slices[i].at) + k * l->slices[i].bytes;
+    for (uint32_t i = 0; i < l->out_count; i++)
+      outputs[l->carry_count + i] = (char *)tb_at(frame, l->outs[i].at) + k * l->outs[i].bytes;
     tb_plan_execute(l->body, &body);
   }
-  for (uint32_t i = 0; i < l->carries && l->length == 0; i++)
-    memcpy(tb_at(frame, l->final[i]), tb_at(frame, l->start[i]), l->carry_bytes[i]);
   frame->status = frame->status == TB_OK ? body.status : frame->status;
 }

@@ -447,72 +447,65 @@ static tb_status lower_plain(tb_planner *p, uint32_t index) {
 
 /* ---- loops ---- */
 
-static tb_address *addresses(tb_planner *p, uint32_t count) {
-  return tb_arena_allocate(p->arena, count + 1, sizeof(tb_address));
+static tb_status loop_carry(tb_planner *p, const tb_scan *scan, uint32_t index, uint32_t i, tb_loop_carry *c) {
+  const uint32_t operand = node_at(p, index)->operands[i], entry = index + 1 + tb_scan_body_results(scan) + i;
+  c->bytes = tb_node_bytes(node_at(p, operand));
+  c->kept = (p->uses[entry] || p->is_output[entry]) && scan->length;
+  tb_status status = read_contiguous(p, operand, &c->start);
+  if (status == TB_OK)
+    status = write_result(p, index + 1 + i, &c->final);
+  if (status == TB_OK && c->kept)
+    return write_result(p, entry, &c->buffers[0]);
+  for (int k = 0; k < 2 && status == TB_OK; k++)
+    status = tb_touch_scratch(p, c->bytes, &c->buffers[k]);
+  return status;
 }
 
 static tb_status lower_loop(tb_planner *p, uint32_t index) {
   const tb_node *node = node_at(p, index);
   const tb_scan *scan = node->scan;
-  const uint32_t results = tb_scan_results(scan);
-  tb_loop *l = tb_arena_allocate(p->arena, 1, sizeof *l);
+  const uint32_t results = tb_scan_body_results(scan);
   tb_plan *body = NULL;
-  tb_status status = l ? tb_plan_graph(p->context, p->arena, scan->body, results, scan->results, &body) : TB_NO_MEMORY;
+  tb_status status = tb_plan_graph(p->context, p->arena, scan->body, results, scan->results, &body);
   if (status == TB_OK)
     status = prepare_operands(p, node);
   if (status != TB_OK)
     return status;
-  tb_address *start = addresses(p, scan->carries), *final = addresses(p, scan->carries),
-             *one = addresses(p, scan->carries), *two = addresses(p, scan->carries), *xs = addresses(p, scan->slices),
-             *fixed = addresses(p, scan->constants), *stacked = addresses(p, scan->outs);
-  size_t *carry_bytes = tb_arena_allocate(p->arena, scan->carries + 1, sizeof *carry_bytes);
-  size_t *slice_bytes = tb_arena_allocate(p->arena, scan->slices + 1, sizeof *slice_bytes);
-  size_t *out_bytes = tb_arena_allocate(p->arena, scan->outs + 1, sizeof *out_bytes);
+  tb_loop *l = tb_arena_allocate(p->arena, 1, sizeof *l);
+  tb_loop_carry *carries = tb_arena_allocate(p->arena, scan->carries + 1, sizeof *carries);
+  tb_loop_slice *slices = tb_arena_allocate(p->arena, scan->slices + 1, sizeof *slices);
+  tb_loop_slice *outs = tb_arena_allocate(p->arena, scan->outs + 1, sizeof *outs);
+  tb_address *constants = tb_arena_allocate(p->arena, scan->constants + 1, sizeof *constants);
   char **bases = tb_arena_allocate(p->arena, TB_BASE_FIRST + body->input_count + results + 1, sizeof *bases);
   int32_t *step = tb_arena_allocate(p->arena, 1, 64);
-  if (!start || !final || !one || !two || !xs || !fixed || !stacked || !carry_bytes || !slice_bytes || !out_bytes ||
-      !bases || !step)
+  if (!l || !carries || !slices || !outs || !constants || !bases || !step)
     return TB_NO_MEMORY;
   *l = (tb_loop){ .body = body,
                   .length = scan->length,
                   .reverse = scan->reverse,
-                  .carries = scan->carries,
-                  .slices = scan->slices,
-                  .constants = scan->constants,
-                  .outs = scan->outs,
+                  .carry_count = scan->carries,
+                  .slice_count = scan->slices,
+                  .constant_count = scan->constants,
+                  .out_count = scan->outs,
+                  .carries = carries,
+                  .slices = slices,
+                  .outs = outs,
+                  .constants = constants,
                   .bases = bases,
-                  .step = step,
-                  .start = start,
-                  .final = final,
-                  .first_buffer = one,
-                  .second_buffer = two,
-                  .xs = xs,
-                  .fixed = fixed,
-                  .stacked = stacked,
-                  .carry_bytes = carry_bytes,
-                  .slice_bytes = slice_bytes,
-                  .out_bytes = out_bytes };
+                  .step = step };
   const uint32_t *operand = node->operands;
-  for (uint32_t i = 0; i < scan->carries && status == TB_OK; i++, operand++) {
-    const size_t bytes = carry_bytes[i] = tb_node_bytes(node_at(p, *operand));
-    status = read_contiguous(p, *operand, &start[i]);
-    if (status == TB_OK)
-      status = write_result(p, index + 1 + i, &final[i]);
-    if (status == TB_OK)
-      status = tb_touch_scratch(p, bytes, &one[i]);
-    if (status == TB_OK)
-      status = tb_touch_scratch(p, bytes, &two[i]);
-  }
+  for (uint32_t i = 0; i < scan->carries && status == TB_OK; i++, operand++)
+    status = loop_carry(p, scan, index, i, &carries[i]);
   for (uint32_t i = 0; i < scan->slices && status == TB_OK; i++, operand++) {
-    slice_bytes[i] = scan->length ? tb_node_bytes(node_at(p, *operand)) / scan->length : 0;
-    status = read_contiguous(p, *operand, &xs[i]);
+    slices[i].bytes = scan->length ? tb_node_bytes(node_at(p, *operand)) / scan->length : 0;
+    status = read_contiguous(p, *operand, &slices[i].at);
   }
   for (uint32_t i = 0; i < scan->constants && status == TB_OK; i++, operand++)
-    status = read_contiguous(p, *operand, &fixed[i]);
+    status = read_contiguous(p, *operand, &constants[i]);
   for (uint32_t i = 0; i < scan->outs && status == TB_OK; i++) {
     const uint32_t result = index + 1 + scan->carries + i;
-    out_bytes[i] = scan->length ? tb_node_bytes(node_at(p, result)) / scan->length : 0;
-    status = write_result(p, result, &stacked[i]);
+    outs[i].bytes = scan->length ? tb_node_bytes(node_at(p, result)) / scan->length : 0;
+    status = write_result(p, result, &outs[i].at);
   }
   if (status == TB_OK)
     status = tb_touch_scratch(p, body->arena_bytes, &l->memory);

@@ -175,17 +175,29 @@ typedef struct tb_plain { /* an operation by its plain loop: integers, casts */
   const tb_address *operands;
 } tb_plain;
 
+/* A carry goes from buffer to buffer, or, where the entries are wanted, along the stack of them. */
+typedef struct tb_loop_carry {
+  tb_address start, final, buffers[2]; /* kept: buffers[0] is the stack */
+  size_t bytes;
+  bool kept;
+} tb_loop_carry;
+
+typedef struct tb_loop_slice {
+  tb_address at; /* of the stack */
+  size_t bytes;  /* of one step */
+} tb_loop_slice;
+
 typedef struct tb_loop {
   const tb_plan *body;
   size_t length;
   bool reverse;
-  uint32_t carries, slices, constants, outs;
-  char **bases;                                                   /* of the body's frame */
-  int32_t *step;                                                  /* where the body reads its number */
-  tb_address memory;                                              /* the body's arena */
-  const tb_address *start, *first_buffer, *second_buffer, *final; /* of each carry */
-  const tb_address *xs, *fixed, *stacked;
-  const size_t *carry_bytes, *slice_bytes, *out_bytes;
+  uint32_t carry_count, slice_count, constant_count, out_count;
+  const tb_loop_carry *carries;
+  const tb_loop_slice *slices, *outs;
+  const tb_address *constants;
+  char **bases;      /* of the body's frame */
+  int32_t *step;     /* where the body reads its number */
+  tb_address memory; /* the body's arena */
 } tb_loop;
 
 void tb_run_pointwise(const tb_instruction *, tb_frame *);

@@ -50,7 +50,7 @@ static void describe(const tb_instruction *instruction, tb_text *text) {
   } else if (instruction->run == tb_run_loop) {
     const tb_loop *l = detail;
     tb_text_format(text, "%zu steps%s, %u carries, %u slices, %u outs", l->length, l->reverse ? " backwards" : "",
-                   l->carries, l->slices, l->outs);
+                   l->carry_count, l->slice_count, l->out_count);
   }
 }
 

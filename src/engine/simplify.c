@@ -447,18 +447,21 @@ static tb_status simplify_node(rewriter *w, const tb_node *node, uint32_t count,
 
 /* Needed results, operands and body inputs of a scan. */
 typedef struct scan_use {
-  bool *results; /* carries, outs */
+  bool *results; /* carries, outs, entries */
   bool *inputs;  /* of the body */
 } scan_use;
 
-/* A carry is needed when its final value is, or when what is needed reads it in the body: iterated until it stands. */
+/* A carry is needed when its final value or its entries are, or when what is needed reads it in the body: iterated
+ * until it stands. */
 static tb_status use_of_scan(tb_context *context, const tb_scan *scan, scan_use *use) {
   const tb_graph *body = scan->body;
   bool *needed = tb_allocate(context, body->count + 1, sizeof *needed);
   if (!needed)
     return TB_NO_MEMORY;
+  for (uint32_t i = 0; i < scan->carries; i++)
+    use->results[i] = use->results[i] || use->results[tb_scan_body_results(scan) + i];
   for (bool changed = true; changed;) {
-    for (uint32_t i = 0; i < tb_scan_results(scan); i++)
+    for (uint32_t i = 0; i < tb_scan_body_results(scan); i++)
       if (use->results[i])
         needed[scan->results[i]] = true;
     for (uint32_t i = body->count; i-- > 0;)
@@ -488,14 +491,14 @@ static tb_status simplify_scan(rewriter *w, const tb_node *node, const uint32_t 
   const tb_scan *scan = node->scan;
   tb_arena *arena = w->to->arena;
   tb_scan *s = tb_arena_allocate(arena, 1, sizeof *s);
-  uint32_t *old = tb_arena_allocate(arena, tb_scan_results(scan) + 1, sizeof *old);
-  uint32_t *new = tb_arena_allocate(arena, tb_scan_results(scan) + 1, sizeof *new);
+  uint32_t *old = tb_arena_allocate(arena, tb_scan_body_results(scan) + 1, sizeof *old);
+  uint32_t *new = tb_arena_allocate(arena, tb_scan_body_results(scan) + 1, sizeof *new);
   uint32_t *operands = tb_arena_allocate(arena, node->operand_count + 1, sizeof *operands);
   if (!s || !old || !new || !operands)
     return TB_NO_MEMORY;
   *s = (tb_scan){ .results = new, .length = scan->length, .reverse = scan->reverse };
   uint32_t results = 0, count = 0;
-  for (uint32_t i = 0; i < tb_scan_results(scan); i++)
+  for (uint32_t i = 0; i < tb_scan_body_results(scan); i++)
     if (use->results[i]) {
       old[results++] = scan->results[i];
       *(i < scan->carries ? &s->carries : &s->outs) += 1;
@@ -577,8 +580,9 @@ static tb_status rebuild(rewriter *w, const tb_graph *from, const bool *needed, 
       continue;
     if (node->op == TB_OP_SCAN) {
       status = simplify_scan(w, node, map, &uses[i], &map[i]);
+      const uint32_t body_results = tb_scan_body_results(node->scan);
       for (uint32_t r = 0, kept = 0; r < tb_scan_results(node->scan) && status == TB_OK; r++)
-        if (uses[i].results[r]) { /* results stand right behind their scan */
+        if (uses[i].results[r < body_results ? r : r - body_results]) { /* results stand right behind their scan */
           tb_node result = *from->nodes[i + 1 + r];
           result.attributes.index = kept++;
           status = append(w, &result, 1, &map[i], &map[i + 1 + r]);

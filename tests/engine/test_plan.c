@@ -1,0 +1,286 @@
+/* Plans, case by case: scans with their derivatives against the naive executor, outputs that lie on inputs, indices out
+ * of range, what is removed and what is fused. */
+#include <tiebreak/tiebreak.h>
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* ---- both executors on one graph ---- */
+
+enum { MOST = 24 };
+
+typedef struct arrays {
+  size_t count, elements[MOST];
+  void *data[MOST];
+} arrays;
+
+static void allocate(arrays *a, const tb_graph *g, size_t n, const tb_value *values) {
+  a->count = n;
+  for (size_t i = 0; i < n; i++) {
+    a->elements[i] = tb_elements(g, values[i]);
+    a->data[i] = calloc(a->elements[i] + 1, 8);
+  }
+}
+
+static void release(arrays *a) {
+  for (size_t i = 0; i < a->count; i++)
+    free(a->data[i]);
+}
+
+static double get(tb_dtype dtype, const void *data, size_t k) {
+  return dtype == TB_FLOAT64 ? ((const double *)data)[k] : (double)((const float *)data)[k];
+}
+
+static void fill(tb_dtype dtype, void *data, size_t n, unsigned seed) {
+  for (size_t k = 0; k < n; k++) {
+    const double x = 0.7 * sin(1.3 * (double)k + seed) + 0.1 * cos((double)(k * k) + 2.0 * seed);
+    if (dtype == TB_FLOAT64)
+      ((double *)data)[k] = x;
+    else
+      ((float *)data)[k] = (float)x;
+  }
+}
+
+static tb_program *compile(tb_context *context, tb_graph *g, tb_executor executor, size_t n, const tb_value *outputs) {
+  tb_program *program;
+  if (tb_program_new(context, g, n, outputs, &(tb_program_options){ executor }, &program) != TB_OK)
+    fail_msg("%s: %s", tb_context_place(context), tb_context_message(context));
+  return program;
+}
+
+static void agree(tb_context *context, tb_graph *g, tb_dtype dtype, size_t n_in, const tb_value *inputs, size_t n_out,
+                  const tb_value *outputs, double tolerance) {
+  arrays in, got[2];
+  allocate(&in, g, n_in, inputs);
+  for (size_t i = 0; i < n_in; i++)
+    fill(dtype, in.data[i], in.elements[i], (unsigned)i);
+  for (int e = 0; e < 2; e++) {
+    tb_program *program = compile(context, g, e ? TB_PLANNED : TB_NAIVE, n_out, outputs);
+    allocate(&got[e], g, n_out, outputs);
+    for (int again = 0; again < 2; again++)
+      assert_int_equal(tb_program_run(program, n_in, (const void *const *)in.data, n_out, got[e].data), TB_OK);
+    const uint64_t allocations = tb_context_allocations(context);
+    assert_int_equal(tb_program_run(program, n_in, (const void *const *)in.data, n_out, got[e].data), TB_OK);
+    if (e == 1)
+      assert_int_equal(tb_context_allocations(context), allocations);
+    tb_program_free(program);
+  }
+  for (size_t i = 0; i < n_out; i++) {
+    double scale = 1e-3;
+    for (size_t k = 0; k < got[0].elements[i]; k++)
+      scale = fmax(scale, fabs(get(dtype, got[0].data[i], k))); /* passes over NaN: a mean of nothing */
+    for (size_t k = 0; k < got[0].elements[i]; k++) {
+      const double x = get(dtype, got[0].data[i], k), y = get(dtype, got[1].data[i], k);
+      if (!(fabs(x - y) <= tolerance * scale) && !(isnan(x) && isnan(y)))
+        fail_msg("output %zu element %zu: naive %.17g, planned %.17g", i, k, x, y);
+    }
+  }
+  release(&in);
+  release(&got[0]);
+  release(&got[1]);
+}
+
+/* ---- scans ---- */
+
+/* h′ = tanh(h W + x_k U + b), the second carry counts and scales; out = h′ v and an unread one */
+static tb_status cell(void *user, tb_graph *g, tb_value step, size_t n_carry, const tb_value *carry, size_t n_slice,
+                      const tb_value *slices, size_t n_const, const tb_value *consts, tb_value *carry_out, size_t n_out,
+                      tb_value *outs) {
+  const tb_dtype dtype = tb_value_dtype(g, carry[0]);
+  tb_value z =
+      tb_add(g, tb_matmul(g, carry[0], false, consts[0], false), tb_matmul(g, slices[0], false, consts[1], false));
+  z = tb_add(g, z,
+             tb_broadcast(g, tb_scale(g, tb_sin(g, tb_cast(g, step, dtype)), 0.1), tb_rank(g, z),
+                          (size_t[]){ tb_dim(g, z, 0), tb_dim(g, z, 1) }));
+  carry_out[0] = tb_tanh(g, tb_add(g, z, consts[2]));
+  carry_out[1] = tb_scale(g, tb_add(g, carry[1], tb_mean(g, carry_out[0])), 0.9);
+  outs[0] = tb_matmul(g, carry_out[0], false, consts[3], false);
+  if (n_out > 1)
+    outs[1] = tb_exp(g, carry[0]);
+  return TB_OK;
+}
+
+typedef struct recurrent {
+  tb_value in[6]; /* h0, s0, xs, W, U, b … */
+  tb_value v, h, s, outs[2], loss;
+} recurrent;
+
+static recurrent make_recurrent(tb_graph *g, tb_dtype dtype, size_t length, bool reverse, size_t batch, size_t width) {
+  recurrent r;
+  r.in[0] = tb_input(g, "h", dtype, 2, ((size_t[]){ batch, width }));
+  r.in[1] = tb_input(g, "s", dtype, 0, NULL);
+  r.in[2] = tb_input(g, "xs", dtype, 3, ((size_t[]){ length, batch, 3 }));
+  r.in[3] = tb_input(g, "W", dtype, 2, ((size_t[]){ width, width }));
+  r.in[4] = tb_input(g, "U", dtype, 2, ((size_t[]){ 3, width }));
+  r.in[5] = tb_input(g, "b", dtype, 1, ((size_t[]){ width }));
+  r.v = tb_transpose(g, tb_slice(g, r.in[3], 0, 0, 2), NULL); /* [width, 2] */
+  const tb_value consts[4] = { r.in[3], r.in[4], r.in[5], r.v };
+  tb_value exits[2];
+  assert_int_equal(tb_scan(g, length, reverse, cell, NULL, 2, r.in, 1, r.in + 2, 4, consts, exits, 2, r.outs), TB_OK);
+  r.h = exits[0];
+  r.s = exits[1];
+  r.loss = tb_add(g, tb_mean(g, tb_square(g, r.outs[0])), tb_add(g, r.s, tb_sum(g, r.h)));
+  return r;
+}
+
+static void check_recurrent(tb_dtype dtype, size_t length, bool reverse, size_t batch, size_t width, double tolerance) {
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_graph *g;
+  assert_int_equal(tb_graph_new(context, &g), TB_OK);
+  const recurrent r = make_recurrent(g, dtype, length, reverse, batch, width);
+  tb_value outputs[20] = { r.loss, r.h, r.s, r.outs[0] };
+  tb_gradient(g, r.loss, 6, r.in, outputs + 4); /* gradients */
+  tb_jvp(g, 1, &r.loss, 6, r.in, r.in, outputs + 10);
+  tb_value directional = tb_sum(g, tb_multiply(g, outputs[4 + 3], r.in[3]));
+  tb_gradient(g, directional, 2, r.in + 3, outputs + 11); /* a Hessian-vector product */
+  outputs[13] = r.in[3];
+  outputs[14] = r.outs[0];
+  if (tb_graph_status(g) != TB_OK)
+    fail_msg("%s: %s", tb_context_place(context), tb_context_message(context));
+  agree(context, g, dtype, 6, r.in, 15, outputs, tolerance);
+  agree(context, g, dtype, 6, r.in, 1, outputs, tolerance);     /* most of the scan is not needed */
+  agree(context, g, dtype, 6, r.in, 1, outputs + 2, tolerance); /* one carry only */
+  tb_graph_free(g);
+  tb_context_free(context);
+}
+
+static void test_scans(void **unused) {
+  check_recurrent(TB_FLOAT64, 5, false, 4, 3, 1e-12);
+  check_recurrent(TB_FLOAT64, 5, true, 4, 3, 1e-12);
+  check_recurrent(TB_FLOAT64, 1, false, 1, 17, 1e-12);
+  check_recurrent(TB_FLOAT64, 0, false, 2, 3, 1e-12);
+  check_recurrent(TB_FLOAT64, 12, true, 20, 16, 1e-12);
+  check_recurrent(TB_FLOAT32, 4, false, 7, 5, 1e-4);
+}
+
+/* ---- outputs on inputs ---- */
+
+/* Gradient descent on a chain of square matrices: new weights of equal shapes on the old ones, rightly and crossed. */
+static void test_outputs_on_inputs(void **unused) {
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_graph *g;
+  assert_int_equal(tb_graph_new(context, &g), TB_OK);
+  enum { N = 9, SIZE = N * N, LAYERS = 3 };
+  tb_value w[LAYERS + 1], gradients[LAYERS], outputs[LAYERS + 1];
+  for (int i = 0; i < LAYERS; i++)
+    w[i] = tb_input(g, "w", TB_FLOAT64, 2, ((size_t[]){ N, N }));
+  w[LAYERS] = tb_input(g, "rate", TB_FLOAT64, 0, NULL);
+  tb_value product = tb_matmul(g, tb_matmul(g, w[0], false, w[1], false), false, w[2], true);
+  tb_value loss = tb_sum(g, tb_square(g, tb_shift(g, product, -1)));
+  tb_gradient(g, loss, LAYERS, w, gradients);
+  for (int i = 0; i < LAYERS; i++) /* by a product with its sum, by a pointwise step, by both */
+    outputs[i] = i == 0   ? tb_subtract(g, w[i], tb_scale(g, gradients[i], 0.01))
+                 : i == 1 ? tb_subtract(g, w[i], tb_multiply(g, gradients[i], w[LAYERS]))
+                          : tb_subtract(g, tb_tanh(g, w[i]), tb_scale(g, tb_tanh(g, gradients[i]), 0.01));
+  outputs[LAYERS] = loss;
+  tb_program *program = compile(context, g, TB_PLANNED, LAYERS + 1, outputs);
+  double start[LAYERS][SIZE], apart[LAYERS][SIZE], place[LAYERS][SIZE], value, rate = 0.02;
+  for (int i = 0; i < LAYERS; i++)
+    fill(TB_FLOAT64, start[i], SIZE, (unsigned)i);
+  const void *in[] = { start[0], start[1], start[2], &rate };
+  void *out[] = { apart[0], apart[1], apart[2], &value };
+  assert_int_equal(tb_program_run(program, LAYERS + 1, in, LAYERS + 1, out), TB_OK);
+  for (int shift = 0; shift < LAYERS; shift++) {
+    memcpy(place, start, sizeof place);
+    for (int i = 0; i < LAYERS; i++) {
+      in[i] = place[i];
+      out[i] = place[(i + shift) % LAYERS];
+    }
+    assert_int_equal(tb_program_run(program, LAYERS + 1, in, LAYERS + 1, out), TB_OK);
+    for (int i = 0; i < LAYERS; i++)
+      assert_memory_equal(place[(i + shift) % LAYERS], apart[i], sizeof apart[i]);
+  }
+  out[3] = &rate; /* the loss on the learning rate */
+  assert_int_equal(tb_program_run(program, LAYERS + 1, in, LAYERS + 1, out), TB_OK);
+  tb_program_free(program);
+  tb_graph_free(g);
+  tb_context_free(context);
+}
+
+/* ---- what a plan says ---- */
+
+static char *plan_of(tb_context *context, tb_graph *g, size_t n, const tb_value *outputs, tb_cost *cost) {
+  tb_program *program = compile(context, g, TB_PLANNED, n, outputs);
+  tb_text text = tb_text_new(context);
+  assert_int_equal(tb_program_print(program, &text), TB_OK);
+  *cost = tb_program_cost(program);
+  tb_program_free(program);
+  char *copy = strdup(text.data);
+  tb_text_free(&text);
+  return copy;
+}
+
+static size_t lines_with(const char *text, const char *word) {
+  size_t n = 0;
+  for (const char *p = strstr(text, word); p; p = strstr(p + 1, word))
+    n++;
+  return n;
+}
+
+/* A network of one hidden layer: two products take their biases along, an activation and its derivative are one step,
+ * and the weight updates are products too. */
+static void test_plan_of_a_network(void **unused) {
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_graph *g;
+  assert_int_equal(tb_graph_new(context, &g), TB_OK);
+  tb_value x = tb_input(g, "x", TB_FLOAT32, 2, ((size_t[]){ 16, 5 }));
+  tb_value p[4] = { tb_input(g, "w", TB_FLOAT32, 2, ((size_t[]){ 5, 8 })),
+                    tb_input(g, "b", TB_FLOAT32, 1, ((size_t[]){ 8 })),
+                    tb_input(g, "v", TB_FLOAT32, 2, ((size_t[]){ 8, 2 })),
+                    tb_input(g, "c", TB_FLOAT32, 1, ((size_t[]){ 2 })) };
+  tb_value h = tb_gelu(g, tb_add(g, tb_matmul(g, x, false, p[0], false), p[1]));
+  tb_value y = tb_add(g, tb_matmul(g, h, false, p[2], false), p[3]);
+  tb_value loss = tb_mean(g, tb_square(g, y)), same = tb_mean(g, tb_square(g, y)), gradients[4], outputs[6];
+  tb_gradient(g, loss, 4, p, gradients);
+  for (int i = 0; i < 4; i++)
+    outputs[i] = tb_subtract(g, p[i], tb_scale(g, gradients[i], 0.1));
+  outputs[4] = loss;
+  outputs[5] = same;
+  tb_cost cost;
+  char *plan = plan_of(context, g, 6, outputs, &cost);
+  if (lines_with(plan, "product + sum") != 4 || lines_with(plan, "and derivative") != 1 ||
+      lines_with(plan, "product ") != 5)
+    fail_msg("%s", plan);
+  const double products = 2.0 * 16 * (2 * 5 * 8 + 3 * 8 * 2);
+  assert_true(cost.flop > products && cost.flop < products + 2000);
+  assert_true(cost.arena_bytes > 0 && cost.bytes > 0);
+  free(plan);
+  tb_graph_free(g);
+  tb_context_free(context);
+}
+
+static void test_index_out_of_range(void **unused) {
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_graph *g;
+  assert_int_equal(tb_graph_new(context, &g), TB_OK);
+  tb_value a = tb_input(g, "a", TB_FLOAT64, 2, ((size_t[]){ 3, 2 }));
+  tb_value index = tb_input(g, "index", TB_INT32, 1, ((size_t[]){ 2 }));
+  tb_value rows = tb_gather(g, a, 0, index);
+  tb_program *program = compile(context, g, TB_PLANNED, 1, &rows);
+  double data[6] = { 1, 2, 3, 4, 5, 6 }, out[4];
+  int32_t good[2] = { 2, 0 }, bad[2] = { 0, 3 };
+  assert_int_equal(tb_program_run(program, 2, (const void *[]){ data, good }, 1, (void *[]){ out }), TB_OK);
+  assert_true(out[0] == 5 && out[1] == 6 && out[2] == 1 && out[3] == 2);
+  assert_int_equal(tb_program_run(program, 2, (const void *[]){ data, bad }, 1, (void *[]){ out }), TB_BAD_DATA);
+  assert_non_null(strstr(tb_context_message(context), "index 3 lies outside [0,3)"));
+  assert_int_equal(tb_program_run(program, 2, (const void *[]){ data, good }, 1, (void *[]){ out }), TB_OK);
+  tb_program_free(program);
+  tb_graph_free(g);
+  tb_context_free(context);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_scans),
+    cmocka_unit_test(test_outputs_on_inputs),
+    cmocka_unit_test(test_plan_of_a_network),
+    cmocka_unit_test(test_index_out_of_range),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
