@@ -249,6 +249,7 @@ static void damage_is_answered(void **state) {
       tb_key key = { .seed = 6, .step = (uint32_t)i };
       copy[tb_random_below(key, 0, size)] = (char)tb_random_below(key, 1, 256);
     }
+    unlink(path); /* a truncated file would be flushed to the disk */
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     fwrite(copy, 1, length, file);

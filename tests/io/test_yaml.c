@@ -24,6 +24,7 @@ static int remove_folder(void **state) {
 }
 
 static void write_bytes(const void *bytes, size_t size) {
+  unlink(path); /* a truncated file would be flushed to the disk */
   FILE *file = fopen(path, "wb");
   assert_non_null(file);
   assert_int_equal(fwrite(bytes, 1, size, file), size);
