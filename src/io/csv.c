@@ -5,6 +5,7 @@
 #include "csv.h"
 
 #include <base/number.h>
+#include <base/utf8.h>
 
 #include <math.h>
 #include <stdio.h>
@@ -125,6 +126,9 @@ static tb_status header_fields(const reader *r, tb_table *table, size_t *text_si
     *text_size += (size_t)(f.end - f.start) + 1;
     if (f.start == f.end)
       return fail_at(r, f.start - f.quoted, "give every column a name", "column %zu has no name", table->cols);
+    for (const char *c = f.start; c < f.end; c += tb_utf8_length(c))
+      if (tb_utf8_length(c) == 0)
+        return fail_at(r, c, "save the file as UTF-8", "the name of column %zu is not UTF-8", table->cols);
     if (*f.next != ',')
       return TB_OK;
     s = f.next + 1;
@@ -402,7 +406,8 @@ tb_status tb_table_fail(tb_context *context, const tb_table *table, size_t row, 
 
 void tb_csv_add_field(tb_text *text, const char *content) {
   size_t length = strlen(content);
-  bool plain = length > 0 && !strpbrk(content, ",\"\n\r") && !blank(content[0]) && !blank(content[length - 1]);
+  bool mark = strncmp(content, "\xef\xbb\xbf", 3) == 0; /* must not be taken for the file's */
+  bool plain = length > 0 && !mark && !strpbrk(content, ",\"\n\r") && !blank(content[0]) && !blank(content[length - 1]);
   if (plain) {
     tb_text_add(text, content);
     return;

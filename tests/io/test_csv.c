@@ -125,6 +125,9 @@ static const struct {
   { "x,y\n1,2\n\n3,4\n", ":3:1", "an empty line between rows", "\n^", "remove it" },
   { "x,y,x\n1,2,3\n", ":1:5", "columns 1 and 3 are both named 'x'", "x,y,x\n    ^", "rename one of them" },
   { "x,,y\n1,2,3\n", ":1:3", "column 2 has no name", "x,,y\n  ^", "give every column a name" },
+  { "x,gr\xf6\xdf"
+    "e\n1,2\n",
+    ":1:5", "the name of column 2 is not UTF-8", "x,gr??e\n    ^", "save the file as UTF-8" },
   { "1,2\n3,4\n", ":1:1", "the first line holds numbers where column names are expected", "1,2\n^",
     "add a first line with column names, such as x1,x2,y" },
   { "x;y\n1;2\n", ":1:2", "fields are parted by commas, not by ';'", "x;y\n ^", "use commas, and points in numbers" },
