@@ -7,15 +7,13 @@
 
 BUILD    ?= build
 PREFIX   ?= /usr/local
-THREADS  ?= 0
-STUDIES  ?=
-REPORT   ?= report.html
+ARGUMENTS ?=
 PACKAGES  = sh tools/packages
 
 .PHONY: reproduce test build bench check install format clean
 
 reproduce: build
-	$(BUILD)/tiebreak reproduce $(STUDIES) --quick --threads $(THREADS) --report $(REPORT)
+	$(BUILD)/tiebreak reproduce $(ARGUMENTS)
 
 build: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)

@@ -149,8 +149,12 @@ tb_status table_print(table *t, FILE *stream, const char *indent) {
 const char *readable_seconds(double seconds, char buffer[40]) {
   if (isnan(seconds))
     return "unknown";
-  if (seconds < 60)
-    snprintf(buffer, 40, seconds < 0.0995 ? "%.2g s" : seconds < 9.95 ? "%.1f s" : "%.0f s", seconds);
+  if (seconds < 0.9995e-3)
+    snprintf(buffer, 40, "%.3g µs", seconds * 1e6);
+  else if (seconds < 0.9995)
+    snprintf(buffer, 40, "%.3g ms", seconds * 1e3);
+  else if (seconds < 60)
+    snprintf(buffer, 40, seconds < 9.95 ? "%.1f s" : "%.0f s", seconds);
   else if (seconds < 3600)
     snprintf(buffer, 40, "%.0f min %02.0f s", floor(seconds / 60), floor(fmod(seconds, 60)));
   else if (seconds < 1e7)
