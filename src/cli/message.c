@@ -35,7 +35,8 @@ static void indented(const char *text) {
 
 void message_failure(const cli *c, const tb_context *why) {
   const char *place = tb_context_place(why), *message = tb_context_message(why), *hint = tb_context_hint(why);
-  bool say_place = *place && !strstr(message, place) && strcmp(place, "command line") != 0;
+  bool say_place = *place && !strstr(message, place) && strcmp(place, "command line") != 0 &&
+                   !(strncmp(place, "option ", 7) == 0 && *tb_context_excerpt(why));
   fprintf(stderr, "tiebreak: %serror:%s %s%s%s\n", colour_on(stderr, COLOUR_RED), colour_off(stderr),
           say_place ? place : "", say_place ? ": " : "", message);
   indented(tb_context_excerpt(why));

@@ -105,6 +105,11 @@ tb_status tb_folder_make(tb_context *context, tb_arena *arena, const char *root,
   status = tb_folder_claim(context, temporary, &exists);
   if (!status)
     status = fill(context, temporary, n_files, files);
+  if (status == TB_NO_DISK) { /* the half-made folder is nobody's business */
+    const char *colon = strrchr(tb_context_message(context), ':');
+    tb_fail(context, TB_NO_DISK, *path, tb_context_hint(context), "cannot create the run folder '%s'%s", *path,
+            colon ? colon : "");
+  }
   if (!status)
     status = move(context, temporary, *path, taken);
   if (status || *taken)

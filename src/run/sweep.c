@@ -217,6 +217,24 @@ static tb_status parse_part(tb_batch *batch, tb_section *part, sweep **out, doub
   return status;
 }
 
+/* Points a study's complaint at the assignment it is about: "option NAME", or the path of a file that an option names.
+ */
+static tb_status point(tb_batch *batch, const tb_section *part, tb_status status) {
+  char place[4200];
+  snprintf(place, sizeof place, "%s", tb_context_place(batch->context));
+  if (*tb_context_excerpt(batch->context))
+    return status;
+  for (size_t i = 0; i < part->n_axes; i++) {
+    const tb_axis *axis = &part->axes[i];
+    if (strncmp(place, "option ", 7) == 0 && strcmp(place + 7, axis->source->key) == 0)
+      return tb_assignment_fail(batch->context, axis->source, false, 0);
+    for (size_t k = 0; k < axis->count && *place; k++)
+      if (strcmp(axis->values[k], place) == 0)
+        return tb_assignment_fail(batch->context, axis->source, false, 0);
+  }
+  return status;
+}
+
 /* The study's own check, once for every combination of options other than the seed. */
 static tb_status check_part(tb_batch *batch, const tb_section *part) {
   if (!part->part.study->check)
@@ -231,14 +249,8 @@ static tb_status check_part(tb_batch *batch, const tb_section *part) {
       return status;
     status = part->part.study->check(batch->context, config);
     tb_config_free(config);
-    if (!status)
-      continue;
-    const char *place = tb_context_place(batch->context);
-    if (strncmp(place, "option ", 7) == 0)
-      for (size_t i = 0; i < part->n_axes; i++)
-        if (strcmp(place + 7, part->axes[i].source->key) == 0)
-          return tb_assignment_fail(batch->context, part->axes[i].source, false, 0);
-    return status;
+    if (status)
+      return point(batch, part, status);
   }
   return TB_OK;
 }
