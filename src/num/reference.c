@@ -29,13 +29,6 @@ tb_status tb_reference_begin(tb_context *context, const char *place, size_t n, s
   return TB_NO_MEMORY;
 }
 
-void tb_reference_not_separable(tb_context *context, tb_reference *reference) {
-  reference->separable = TB_NOT_SEPARABLE;
-  reference->objective = INFINITY;
-  tb_release(context, reference->b);
-  reference->b = NULL;
-}
-
 double tb_row_dot(size_t d, const double *x, const double *y) {
   long double sum = 0;
   for (size_t j = 0; j < d; j++)
@@ -96,21 +89,43 @@ static tb_status problem_unique(tb_context *context, linear_problem *l, bool *un
 
 /* ---- separability ---- */
 
+/* The certificate is in dual: there is no b. */
+static void not_separable(tb_context *context, size_t n, size_t d, const double *z, tb_reference *reference) {
+  for (size_t j = 0; j < d; j++)
+    reference->residual = fmax(reference->residual, fabs(column_dot(n, d, z, j, reference->dual)));
+  reference->separable = TB_NOT_SEPARABLE;
+  reference->objective = INFINITY;
+  tb_release(context, reference->b);
+  reference->b = NULL;
+}
+
+/* Whether every margin is positive beyond any rounding of its sum; the least of them. */
+static bool separates(size_t n, size_t d, const double *z, const double *b, double *least) {
+  *least = INFINITY;
+  for (size_t i = 0; i < n; i++) {
+    double margin = tb_row_dot(d, z + i * d, b), size = 0;
+    for (size_t j = 0; j < d; j++)
+      size += fabs(z[i * d + j] * b[j]);
+    if (!(margin > 4 * DBL_EPSILON * size))
+      return false;
+    *least = fmin(*least, margin);
+  }
+  return true;
+}
+
 /* max t  s.t.  ẑ_i·b ≥ t, |b_j| ≤ 1, t ≤ 1 with ẑ_i = z_i / ‖z_i‖.  Positive margins settle it one way; else t = 0 and
  * the multipliers are the certificate. */
-tb_status tb_separability_check(tb_context *context, size_t n, size_t d, const double *z, tb_reference *reference) {
-  tb_status status = tb_reference_begin(context, "separability", n, d, z, reference);
+tb_status tb_certify(tb_context *context, size_t n, size_t d, const double *z, tb_reference *reference) {
+  linear_problem l;
+  tb_status status = problem_new(context, n, d + 1, &l);
   if (status != TB_OK)
     return status;
-  linear_problem l;
-  status = problem_new(context, n, d + 1, &l);
-  if (status != TB_OK)
-    goto end;
+  memset(reference->dual, 0, n * sizeof *reference->dual);
   for (size_t i = 0; i < n; i++) {
     double norm = tb_norm(d, z + i * d);
     if (norm == 0) {
       reference->dual[i] = 1;
-      tb_reference_not_separable(context, reference);
+      not_separable(context, n, d, z, reference);
       goto end;
     }
     for (size_t j = 0; j < d; j++)
@@ -123,16 +138,8 @@ tb_status tb_separability_check(tb_context *context, size_t n, size_t d, const d
   status = problem_solve(context, &l);
   if (status != TB_OK)
     goto end;
-  double least = INFINITY, total = 0;
-  bool separated = l.outcome == TB_OPTIMAL;
-  for (size_t i = 0; i < n && separated; i++) {
-    double margin = tb_row_dot(d, z + i * d, l.x), size = 0;
-    for (size_t j = 0; j < d; j++)
-      size += fabs(z[i * d + j] * l.x[j]);
-    separated = margin > 4 * DBL_EPSILON * size; /* beyond any rounding of the sum */
-    least = fmin(least, margin);
-  }
-  if (separated) {
+  double least, total = 0;
+  if (l.outcome == TB_OPTIMAL && separates(n, d, z, l.x, &least)) {
     for (size_t j = 0; j < d; j++)
       reference->b[j] = n > 0 ? l.x[j] / least : 0;
     goto end;
@@ -143,11 +150,24 @@ tb_status tb_separability_check(tb_context *context, size_t n, size_t d, const d
   }
   for (size_t i = 0; i < n; i++)
     reference->dual[i] /= total;
-  for (size_t j = 0; j < d; j++)
-    reference->residual = fmax(reference->residual, fabs(column_dot(n, d, z, j, reference->dual)));
-  tb_reference_not_separable(context, reference);
+  not_separable(context, n, d, z, reference);
 end:
   problem_free(context, &l);
+  return status;
+}
+
+/* The hard-margin machine first: where it finds a separator, that is proof, and far cheaper than the programme. */
+tb_status tb_separability_check(tb_context *context, size_t n, size_t d, const double *z, tb_reference *reference) {
+  tb_status status = tb_reference_begin(context, "separability", n, d, z, reference);
+  if (status != TB_OK)
+    return status;
+  bool solved = false;
+  double least;
+  status = tb_svm_attempt(context, n, d, z, reference->b, reference->dual, &solved);
+  if (status == TB_OK && !(solved && separates(n, d, z, reference->b, &least)))
+    status = tb_certify(context, n, d, z, reference);
+  else
+    memset(reference->dual, 0, n * sizeof *reference->dual);
   if (status != TB_OK)
     tb_reference_free(context, reference);
   return status;

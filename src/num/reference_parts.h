@@ -6,8 +6,10 @@
 
 /* Checks that z[n×d] is finite and makes room for b[d] and dual[n], zeroed. */
 tb_status tb_reference_begin(tb_context *, const char *place, size_t n, size_t d, const double *z, tb_reference *);
-/* The certificate is in dual: no b. */
-void tb_reference_not_separable(tb_context *, tb_reference *);
+/* Decides separability of rows in a reference begun, by a linear programme: b a separator, or dual the certificate. */
+tb_status tb_certify(tb_context *, size_t n, size_t d, const double *z, tb_reference *);
+/* The hard-margin machine without judgement: b[d] and dual[n] (both zeroed before), or *solved false. */
+tb_status tb_svm_attempt(tb_context *, size_t n, size_t d, const double *z, double *b, double *dual, bool *solved);
 /* x·y in long double, rounded once. */
 double tb_row_dot(size_t d, const double *x, const double *y);
 

@@ -218,14 +218,12 @@ static double largest_violation(size_t n, size_t d, const double *z, const doubl
   return worst;
 }
 
-/* Unit rows; a zero row is a certificate by itself. */
-static bool load(machine *s, const double *z, size_t *zero) {
+/* Unit rows; false when one is zero. */
+static bool load(machine *s, const double *z) {
   for (size_t i = 0; i < s->n; i++) {
     double norm = tb_norm(s->d, z + i * s->d);
-    if (norm == 0) {
-      *zero = i;
+    if (norm == 0)
       return false;
-    }
     s->level[i] = 1 / norm;
     for (size_t j = 0; j < s->d; j++)
       s->unit[i * s->d + j] = z[i * s->d + j] / norm;
@@ -260,36 +258,38 @@ static void machine_free(tb_context *context, machine *s) {
   tb_release(context, s->unit);
 }
 
-tb_status tb_svm_l2(tb_context *context, size_t n, size_t d, const double *z, tb_reference *reference) {
+/* b and dual (zeroed rooms of d and n); *solved false when the rows are not separable or nearly so. */
+tb_status tb_svm_attempt(tb_context *context, size_t n, size_t d, const double *z, double *b, double *dual,
+                         bool *solved) {
   machine s;
-  size_t zero = 0;
+  tb_status status = machine_new(context, n, d, &s);
+  size_t most = 50 * (n + d) + 1000, row = n;
+  *solved = false;
+  if (status == TB_OK && load(&s, z)) {
+    *solved = true;
+    for (size_t step = 0; *solved && (row = most_violated(&s)) < n; step++)
+      *solved = step < most && enter(&s, row) == ENTERED;
+  }
+  if (*solved)
+    status = polish(context, &s, z, b, dual);
+  machine_free(context, &s);
+  return status;
+}
+
+tb_status tb_svm_l2(tb_context *context, size_t n, size_t d, const double *z, tb_reference *reference) {
   tb_status status = tb_reference_begin(context, "l2 SVM", n, d, z, reference);
   if (status != TB_OK)
     return status;
-  status = machine_new(context, n, d, &s);
+  bool solved;
+  status = tb_svm_attempt(context, n, d, z, reference->b, reference->dual, &solved);
   if (status != TB_OK)
     goto end;
-  if (!load(&s, z, &zero)) {
-    reference->dual[zero] = 1;
-    tb_reference_not_separable(context, reference);
-    goto end;
-  }
-  size_t most = 50 * (n + d) + 1000, row;
-  for (size_t step = 0; (row = most_violated(&s)) < n; step++) {
-    if (step == most) {
-      status = tb_fail(context, TB_FAILED, "l2 SVM", NULL, "no optimum after %zu steps", step);
-      goto end;
-    }
-    if (enter(&s, row) == ENTERED)
-      continue;
-    status = tb_separability_check(context, n, d, z, reference); /* polished, or rounding was to blame */
+  if (!solved) {
+    status = tb_certify(context, n, d, z, reference);
     if (status == TB_OK && reference->separable == TB_SEPARABLE)
       status = tb_fail(context, TB_FAILED, "l2 SVM", NULL, "the margin is too small to be told from rounding");
     goto end;
   }
-  status = polish(context, &s, z, reference->b, reference->dual);
-  if (status != TB_OK)
-    goto end;
   double heaviest = 0, square = 0;
   for (size_t i = 0; i < n; i++)
     heaviest = fmax(heaviest, reference->dual[i]);
@@ -305,7 +305,6 @@ tb_status tb_svm_l2(tb_context *context, size_t n, size_t d, const double *z, tb
     status =
         tb_fail(context, TB_FAILED, "l2 SVM", NULL, "optimality conditions hold only to %.3g", reference->residual);
 end:
-  machine_free(context, &s);
   if (status != TB_OK)
     tb_reference_free(context, reference);
   return status;
