@@ -57,11 +57,20 @@ double tb_quantile(size_t n, const double *x, double p) {
   return value;
 }
 
-/* I_x(a, b) for x ≤ (a+1)/(a+b+2) */
-static double incomplete_beta(double a, double b, double x) {
+/* log Γ(a + ½) − log Γ(a), also where the difference of the two would be all rounding */
+static double log_gamma_half_step(double a) {
+  if (a < 25)
+    return lgamma(a + 0.5) - lgamma(a);
+  double r = 1 / a, r2 = r * r;
+  return 0.5 * log(a) - r * (1. / 8 - r2 * (1. / 192 - r2 * (1. / 640 - r2 * (17. / 14336))));
+}
+
+/* I_x(a, b) for x ≤ (a+1)/(a+b+2), y = 1 − x, one of a, b being ½ and the other `half` */
+static double incomplete_beta(double a, double b, double half, double x, double y) {
   if (x <= 0)
     return 0;
-  double front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log1p(-x)) / a;
+  double log_x = x < 0.5 ? log(x) : log1p(-y), log_y = y < 0.5 ? log(y) : log1p(-x);
+  double front = exp(log_gamma_half_step(half) - 0.5 * log(M_PI) + a * log_x + b * log_y) / a;
   double c = 1, d = 1 - (a + b) * x / (a + 1);
   d = 1 / (d == 0 ? DBL_MIN : d);
   double value = d;
@@ -82,8 +91,8 @@ static double incomplete_beta(double a, double b, double x) {
 static double upper_tail(double t, double nu) {
   double x = nu / (nu + t * t), y = t * t / (nu + t * t);
   if (x <= (nu / 2 + 1) / (nu / 2 + 2.5))
-    return 0.5 * incomplete_beta(nu / 2, 0.5, x);
-  return 0.5 - 0.5 * incomplete_beta(0.5, nu / 2, y);
+    return 0.5 * incomplete_beta(nu / 2, 0.5, nu / 2, x, y);
+  return 0.5 - 0.5 * incomplete_beta(0.5, nu / 2, nu / 2, y, x);
 }
 
 double tb_student_quantile(double p, double nu) {
@@ -94,7 +103,7 @@ double tb_student_quantile(double p, double nu) {
   double tail = fmin(p, 1 - p), low = 0, high = 1;
   while (upper_tail(high, nu) > tail && high < 1e300)
     low = high, high *= 2;
-  double log_norm = lgamma((nu + 1) / 2) - lgamma(nu / 2) - 0.5 * log(nu * M_PI), t = 0.5 * (low + high);
+  double log_norm = log_gamma_half_step(nu / 2) - 0.5 * log(nu * M_PI), t = 0.5 * (low + high);
   for (int i = 0; i < 2000 && high - low > 2 * DBL_EPSILON * high; i++) {
     double gap = upper_tail(t, nu) - tail;
     if (gap > 0)

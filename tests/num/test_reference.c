@@ -401,6 +401,7 @@ static void limit_against_enumeration(void **state) {
     solved(*state, tb_limit_programme(*state, n, d, z, g, &limit, offset));
     if (limit.separable == TB_NOT_SEPARABLE) {
       assert_certificate(n, d, z, limit.dual);
+      tb_reference_free(*state, &limit);
       continue;
     }
     vertices v = { .d = d };
