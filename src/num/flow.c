@@ -129,7 +129,8 @@ static tb_status start_integrator(tb_flow *flow, run *r, const tb_integrator_kin
     return flow->field.status;
   if (!(first > 0))
     first = fmax(fabs(flow->s), fabs(room)) * DBL_EPSILON; /* f fails here: the step will collapse */
-  first = fmin(fmax(first, 4 * DBL_EPSILON * fabs(flow->s)), fabs(room));
+  double least = fmax(4 * DBL_EPSILON, 4 * flow->field.least_step); /* not to be taken for a collapse */
+  first = fmin(fmax(first, least * fabs(flow->s)), fabs(room));
   r->kind = kind;
   r->steps = 0;
   r->mark_s = flow->s;

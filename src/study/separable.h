@@ -54,7 +54,7 @@ tb_status separable_look(separable *, const double *theta, double *log_loss, dou
 tb_status separable_run_steps(separable *, tb_run *);
 tb_status separable_run_flow(separable *, tb_run *);
 
-enum { SEPARABLE_METRICS = 27, SEPARABLE_CLAIMS = 55 };
+enum { SEPARABLE_METRICS = 27, SEPARABLE_CLAIMS = 57 };
 extern const tb_metric separable_metrics[SEPARABLE_METRICS];
 extern const tb_claim *const separable_claims[SEPARABLE_CLAIMS];
 extern const tb_study tb_study_separable;

@@ -11,7 +11,8 @@ extern const tb_claim claim_trajectory_linear, claim_trajectory_diagonal, claim_
 extern const tb_claim claim_lp_vertex, claim_lp_offset, claim_ngf_svm_iff;
 extern const tb_claim claim_ngd_direction, claim_ngd_recursion, claim_ngd_order;
 
-extern const tb_claim claim_gf_l2_linear, claim_gf_l2_dense, claim_gf_l1_diagonal, claim_real_data_ends;
+extern const tb_claim claim_gf_l2_linear, claim_gf_l2_dense, claim_gf_l1_margin, claim_gf_l1_diagonal, claim_gf_mirror;
+extern const tb_claim claim_real_data_ends;
 
 extern const tb_claim claim_parameter_l1, claim_population_velocity, claim_population_freezes, claim_population_end;
 extern const tb_claim claim_empirical_blow_up, claim_empirical_loss;
@@ -19,8 +20,10 @@ extern const tb_claim claim_damping_crossing, claim_damping_slope, claim_damping
 
 extern const tb_claim claim_gd_diagonal_beats_ngf, claim_gd_diagonal_beats_linear, claim_gd_diagonal_beats_parameter;
 extern const tb_claim claim_parameter_beats_ngf;
-/* Degrees that coordinates off the support of a sparse limit b leave open at that scale of β, from the limit's dual. */
-double separable_sparse_leftover(const evidence *, const double *b, const double *dual, double scale, double init);
+/* Degrees that coordinates off the support of a sparse limit b still open at β ≈ scale·b, when a diagonal network of
+ * depth two started from u = v = init; inf where b is no regular vertex.  To leading order: a limit is judged where
+ * this is small, against a few times as much. */
+tb_status separable_sparse_leftover(const evidence *, const double *b, double scale, double init, double *degrees);
 
 /* Means of the published-style table: method, then (d, n, k). */
 extern const tb_claim claim_table_gd_linear_100_40_1, claim_table_gd_diagonal_100_40_1, claim_table_ngf_100_40_1;
