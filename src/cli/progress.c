@@ -128,6 +128,8 @@ static void on_finished(void *user, size_t run, tb_status status, const char *re
 }
 
 tb_status run_batch(cli *c, tb_batch *batch) {
+  for (size_t i = 0; i < tb_batch_skips(batch); i++)
+    message_warning(c, "%s", tb_batch_skip(batch, i));
   session s = { .cli = c,
                 .batch = batch,
                 .terminal = !c->quiet && isatty(STDERR_FILENO),

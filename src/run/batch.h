@@ -28,6 +28,8 @@ struct tb_batch {
   const char *source; /* the study file as given */
   size_t n_parts;
   tb_section *parts;
+  size_t n_skipped;
+  const char **skipped; /* one line a document left out */
   size_t n_runs;
   tb_config **configs;  /* made on demand */
   const char *folder;   /* NULL before it has one */

@@ -186,6 +186,21 @@ static tb_status from_study(tb_batch *batch, const tb_study *study, size_t n, co
 
 /* ---- a study file ---- */
 
+/* A file named `$NAME/…` or `${NAME}/…` is looked for in the folder that the environment's NAME gives.  Returns the
+ * path, or NULL with *missing = NAME when there is no such variable (or memory: *missing NULL too). */
+static const char *from_environment(tb_arena *arena, const char *text, const char **missing) {
+  *missing = NULL;
+  if (*text != '$')
+    return text;
+  bool braces = text[1] == '{';
+  const char *start = text + 1 + braces, *end = start + strspn(start, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
+  const char *name = tb_arena_format(arena, "%.*s", (int)(end - start), start);
+  const char *value = name ? getenv(name) : NULL;
+  if (!value || !*value)
+    *missing = name;
+  return value && *value ? tb_arena_format(arena, "%s%s", value, end + (braces && *end == '}')) : NULL;
+}
+
 /* The document's own keys. */
 typedef struct heading {
   const tb_yaml_pair *study, *name, *title, *paper, *laboratory;
@@ -222,8 +237,10 @@ static const char *value_or(const tb_yaml_pair *pair, const char *otherwise) {
   return pair && *pair->value ? pair->value : otherwise;
 }
 
+/* *missing: the variable of the environment that the document needs and does not find; else NULL. */
 static tb_status read_part(tb_batch *batch, const char *path, const tb_yaml_document *document, const heading *header,
-                           const tb_study *before, tb_section *out) {
+                           const tb_study *before, tb_section *out, const char **missing) {
+  *missing = NULL;
   heading h = heading_of(document);
   const tb_study *study = h.study ? tb_study_find(h.study->value) : before;
   if (h.study && !study)
@@ -241,9 +258,16 @@ static tb_status read_part(tb_batch *batch, const char *path, const tb_yaml_docu
     if (is_own(&h, pair))
       continue;
     const tb_option *option;
-    const char *text = knows(study, pair->key, &option)
-                           ? tb_assignment_rebase(batch->arena, option, pair->value, folder)
-                           : pair->value;
+    const char *text = pair->value, *absent = NULL;
+    if (knows(study, pair->key, &option)) {
+      if (option->type == TB_FILE)
+        text = from_environment(batch->arena, text, &absent);
+      if (absent) {
+        *missing = absent;
+        text = pair->value;
+      } else if (text)
+        text = tb_assignment_rebase(batch->arena, option, text, folder);
+    }
     all[count] = (tb_assignment){ .key = pair->key,
                                   .text = text,
                                   .origin = tb_arena_format(batch->arena, "%s:%d", path, pair->key_line),
@@ -304,18 +328,39 @@ static tb_status from_file(tb_batch *batch, const char *typed, size_t n, const t
   if (!batch->name || !batch->parts)
     return TB_NO_MEMORY;
   const tb_study *before = NULL;
+  batch->skipped = tb_arena_allocate(batch->arena, count + 1, sizeof *batch->skipped);
+  if (!batch->skipped)
+    return TB_NO_MEMORY;
   for (size_t i = first; i < count; i++) {
+    const char *missing;
     if (documents[i].count == 0)
       continue;
-    status = read_part(batch, path, &documents[i], &header, before, &batch->parts[batch->n_parts]);
-    if (status)
+    tb_section *section = &batch->parts[batch->n_parts];
+    if ((status = read_part(batch, path, &documents[i], &header, before, section, &missing)))
       return status;
-    before = batch->parts[batch->n_parts++].part.study;
+    before = section->part.study;
+    if (!missing)
+      batch->n_parts++;
+    else if (!(batch->skipped[batch->n_skipped++] =
+                   tb_arena_format(batch->arena, "part %s (%s:%d) is skipped: %s is not set", section->part.name, path,
+                                   documents[i].pairs[0].key_line, missing)))
+      return TB_NO_MEMORY;
   }
+  if (batch->n_parts == 0 && batch->n_skipped)
+    return tb_fail(batch->context, TB_USAGE, path, "set it to the folder that holds the data", "nothing to run: %s",
+                   batch->skipped[0]);
   if (batch->n_parts == 0)
     return tb_fail(batch->context, TB_USAGE, path, "begin with `study: NAME`; `tiebreak studies` lists the names",
                    "the study file '%s' asks for nothing", path);
   return finish(batch, n, overrides);
+}
+
+size_t tb_batch_skips(const tb_batch *batch) {
+  return batch->n_skipped;
+}
+
+const char *tb_batch_skip(const tb_batch *batch, size_t i) {
+  return batch->skipped[i];
 }
 
 /* ---- either ---- */
