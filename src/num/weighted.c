@@ -16,6 +16,7 @@
  * same code becomes the lexicographic limit. */
 #include "num/linear.h"
 
+#include <cblas.h>
 #include <float.h>
 #include <lapacke.h>
 #include <math.h>
@@ -84,18 +85,12 @@ static tb_status load(tb_context *context, staircase *q, const double *a, const 
 
 /* y −= 2 u (u·y) over [from, n) */
 static void apply_right(const double *u, size_t from, size_t n, double *y) {
-  double dot = 0;
-  for (size_t j = from; j < n; j++)
-    dot = fma(u[j], y[j], dot);
-  for (size_t j = from; j < n; j++)
-    y[j] = fma(-2 * dot, u[j], y[j]);
+  int count = (int)(n - from);
+  cblas_daxpy(count, -2 * cblas_ddot(count, u + from, 1, y + from, 1), u + from, 1, y + from, 1);
 }
 
 static double plain_norm(size_t n, const double *x) { /* entries are at most 1 */
-  double sum = 0;
-  for (size_t j = 0; j < n; j++)
-    sum = fma(x[j], x[j], sum);
-  return sqrt(sum);
+  return sqrt(cblas_ddot((int)n, x, 1, x, 1));
 }
 
 /* A = L Vᵀ, row by row. */
@@ -150,16 +145,14 @@ static void reflect(staircase *q, size_t k) {
     double factor = i == pivot ? 0 : scale * (q->share[i] * other[k]) * q->share[i];
     if (factor == 0)
       continue;
-    for (size_t j = 0; j < k; j++)
-      q->mixture[j] = fma(factor, other[j], q->mixture[j]);
+    cblas_daxpy((int)k, factor, other, 1, q->mixture, 1);
     q->mixture[n] = fma(factor, other[n], q->mixture[n]);
   }
   for (size_t i = first; i < q->m; i++) {
     double *other = q->row + i * q->width, entry = i == pivot ? head : other[k];
     if (q->used[i] || entry == 0)
       continue;
-    for (size_t j = 0; j < k; j++)
-      other[j] = fma(-entry, q->mixture[j], other[j]);
+    cblas_daxpy((int)k, -entry, q->mixture, 1, other, 1);
     other[n] = fma(-entry, q->mixture[n], other[n]);
     other[k] = 0;
   }
