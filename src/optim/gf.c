@@ -1,7 +1,6 @@
 /* Gradient flow, θ' = −∇L(θ), in s = log(1 + t): dθ/ds = e^s·(−∇L), with e^s inside the exponent of every residual.
  *
  * Margins of separable data grow like log t, that is, like s; the factor e^s σ(−m) neither over- nor underflows. */
-#include "num/linear.h"
 #include "optim/stepper.h"
 #include "optim/trajectory.h"
 
@@ -29,16 +28,8 @@ static tb_status direction(tb_field_of_flow *field, const double *theta, double 
   double log_scale;
   tb_objective_residual(o, field->f, field->r, &log_scale);
   status = tb_objective_pullback(o, theta, field->r, NULL, velocity);
-  if (status != TB_OK || !velocity_beta || !tb_objective_has_predictor(o))
-    return status;
-  const size_t d = tb_objective_inputs(o), p = tb_objective_parameters(o);
-  double *map = tb_allocate(field->context, d * p, sizeof *map);
-  if (!map)
-    return TB_NO_MEMORY;
-  status = tb_objective_predictor(o, theta, NULL, map);
-  if (status == TB_OK)
-    tb_gemv(false, d, p, 1.0, map, velocity, 0.0, velocity_beta);
-  tb_release(field->context, map);
+  if (status == TB_OK && velocity_beta && tb_objective_has_predictor(o))
+    status = tb_objective_predictor_push(o, theta, velocity, velocity_beta);
   return status;
 }
 

@@ -1,7 +1,7 @@
 /* The solver of minimum_norm.h.
  *
- * Every row is divided by its size e^{M_i}, M_i = max(log ‖a_i‖, log δ_i), and kept as a unit vector u_i with factors
- * g_i = ‖a_i‖ e^{−M_i} and h_i = δ_i e^{−M_i}, one of which is 1.  Where the ridge dominates g_i may be as small as
+ * Every row is divided by its size e^{M_i}, M_i = max(log ‖a_i‖, log δ_i): with u_i = a_i/‖a_i‖ it becomes g_i u_i and
+ * h_i, g_i = ‖a_i‖ e^{−M_i}, h_i = δ_i e^{−M_i}, one of which is 1.  Where the ridge dominates g_i may be as small as
  * e^{−10⁶}: factors are kept as logarithms and the largest is taken out of the solution (log_scale). */
 #include "optim/minimum_norm.h"
 
@@ -25,7 +25,7 @@ struct tb_minimum_norm {
   size_t n, p;
   route route;
   bool ridge;
-  double *unit;         /* u[n×p] */
+  const double *a;      /* the caller's a[n×p] */
   double *norm;         /* n: ‖a_i‖ */
   double *size, *log_g; /* n: M_i, log g_i */
   double *g, *h;        /* n */
@@ -47,9 +47,9 @@ tb_status tb_minimum_norm_new(tb_context *context, size_t n, size_t p, tb_minimu
   if (!m)
     return TB_NO_MEMORY;
   *m = (tb_minimum_norm){ .context = context, .n = n, .p = p };
-  double **const blocks[] = { &m->unit, &m->norm,   &m->size,     &m->log_g,  &m->g,    &m->h,
+  double **const blocks[] = { &m->norm, &m->size,   &m->log_g,    &m->g,      &m->h,
                               &m->rhs,  &m->lambda, &m->residual, &m->kernel, &m->image };
-  const size_t counts[] = { n * p, n, n, n, n, n, n, n, n, n * n, p };
+  const size_t counts[] = { n, n, n, n, n, n, n, n, n * n, p };
   for (size_t k = 0; k < sizeof counts / sizeof *counts; k++)
     if (!(*blocks[k] = tb_allocate(context, counts[k], sizeof(double)))) {
       tb_minimum_norm_free(m);
@@ -62,15 +62,15 @@ tb_status tb_minimum_norm_new(tb_context *context, size_t n, size_t p, tb_minimu
 void tb_minimum_norm_free(tb_minimum_norm *m) {
   if (!m)
     return;
-  void *const blocks[] = { m->unit,     m->norm,   m->size,     m->log_g,    m->g,     m->h,
-                           m->rhs,      m->lambda, m->residual, m->kernel,   m->image, m->rows,
-                           m->diagonal, m->beta,   m->tail,     m->solution, m->pivot, m->order };
+  void *const blocks[] = { m->norm,   m->size,     m->log_g,    m->g,     m->h,    m->rhs,
+                           m->lambda, m->residual, m->kernel,   m->image, m->rows, m->diagonal,
+                           m->beta,   m->tail,     m->solution, m->pivot, m->order };
   for (size_t k = 0; k < sizeof blocks / sizeof *blocks; k++)
     tb_release(m->context, blocks[k]);
   tb_release(m->context, m);
 }
 
-/* Rows of unit size; returns whether none is zero. */
+/* Sizes and factors of the rows; returns whether none is zero. */
 static bool equilibrate(tb_minimum_norm *m, const double *a, const double *log_delta) {
   bool none_zero = true;
   for (size_t i = 0; i < m->n; i++) {
@@ -80,8 +80,6 @@ static bool equilibrate(tb_minimum_norm *m, const double *a, const double *log_d
     const bool zero = norm == 0.0 && log_ridge == -INFINITY;
     m->norm[i] = norm;
     m->size[i] = zero ? 0.0 : fmax(log_norm, log_ridge);
-    for (size_t k = 0; k < m->p; k++)
-      m->unit[i * m->p + k] = norm > 0 ? row[k] / norm : 0.0;
     m->log_g[i] = log_norm - m->size[i];
     m->g[i] = m->log_g[i] == 0.0 ? 1.0 : exp(m->log_g[i]);
     m->h[i] = exp(log_ridge - m->size[i]);
@@ -95,7 +93,7 @@ static bool disjoint_rows(const tb_minimum_norm *m) {
   for (size_t k = 0; k < m->p; k++) {
     int found = 0;
     for (size_t i = 0; i < m->n; i++)
-      if (m->unit[i * m->p + k] != 0.0 && ++found > 1)
+      if (m->a[i * m->p + k] != 0.0 && ++found > 1)
         return false;
   }
   return true;
@@ -103,16 +101,21 @@ static bool disjoint_rows(const tb_minimum_norm *m) {
 
 /* ---- Cholesky of the kernel ---- */
 
+/* What a_i is multiplied by: g_i / ‖a_i‖ */
+static double share_of(const tb_minimum_norm *m, size_t i) {
+  return m->norm[i] > 0 ? m->g[i] / m->norm[i] : 0.0;
+}
+
 static tb_status factor_kernel(tb_minimum_norm *m, bool *good, double *condition) {
   const size_t n = m->n, p = m->p;
   *good = false;
-  tb_gemm(false, true, n, n, p, 1.0, m->unit, m->unit, 0.0, m->kernel);
+  tb_gemm(false, true, n, n, p, 1.0, m->a, m->a, 0.0, m->kernel);
   double norm = 0.0;
   for (size_t i = 0; i < n; i++) {
     double sum = 0.0;
     for (size_t j = 0; j < n; j++) {
       double *entry = &m->kernel[i * n + j];
-      *entry = m->g[i] * m->g[j] * *entry + (i == j ? m->h[i] * m->h[i] : 0.0);
+      *entry = share_of(m, i) * share_of(m, j) * *entry + (i == j ? m->h[i] * m->h[i] : 0.0);
       sum += fabs(*entry);
     }
     norm = fmax(norm, sum);
@@ -133,11 +136,11 @@ static void solve_kernel(tb_minimum_norm *m) {
   memcpy(m->lambda, m->rhs, n * sizeof *m->rhs);
   tb_cholesky_solve(n, m->kernel, 1, m->lambda);
   for (size_t i = 0; i < n; i++)
-    m->residual[i] = m->g[i] * m->lambda[i];
-  tb_gemv(true, n, p, 1.0, m->unit, m->residual, 0.0, m->image);
-  tb_gemv(false, n, p, 1.0, m->unit, m->image, 0.0, m->residual);
+    m->residual[i] = share_of(m, i) * m->lambda[i];
+  tb_gemv(true, n, p, 1.0, m->a, m->residual, 0.0, m->image);
+  tb_gemv(false, n, p, 1.0, m->a, m->image, 0.0, m->residual);
   for (size_t i = 0; i < n; i++)
-    m->residual[i] = m->rhs[i] - m->g[i] * m->residual[i] - m->h[i] * m->h[i] * m->lambda[i];
+    m->residual[i] = m->rhs[i] - share_of(m, i) * m->residual[i] - m->h[i] * m->h[i] * m->lambda[i];
   tb_cholesky_solve(n, m->kernel, 1, m->residual);
   for (size_t i = 0; i < n; i++)
     m->lambda[i] += m->residual[i];
@@ -151,8 +154,8 @@ static double image_of_lambda(tb_minimum_norm *m, double *x) {
   if (!isfinite(most))
     most = 0.0;
   for (size_t i = 0; i < m->n; i++)
-    m->residual[i] = exp(m->log_g[i] - most) * m->lambda[i];
-  tb_gemv(true, m->n, m->p, 1.0, m->unit, m->residual, 0.0, x);
+    m->residual[i] = m->norm[i] > 0 ? exp(m->log_g[i] - most) * m->lambda[i] / m->norm[i] : 0.0;
+  tb_gemv(true, m->n, m->p, 1.0, m->a, m->residual, 0.0, x);
   return most;
 }
 
@@ -186,7 +189,7 @@ static int by_decreasing_size(const void *a, const void *b) {
 /* Entry (i, column) of [G U, H]. */
 static double entry_of(const tb_minimum_norm *m, size_t i, size_t column) {
   if (column < m->p)
-    return m->g[i] * m->unit[i * m->p + column];
+    return m->g[i] == 0.0 ? 0.0 : m->g[i] * (m->a[i * m->p + column] / m->norm[i]);
   return column - m->p == i ? m->h[i] : 0.0;
 }
 
@@ -279,6 +282,7 @@ tb_status tb_minimum_norm_factor(tb_minimum_norm *m, const double *a, const doub
     condition = &unused;
   *condition = 1.0;
   *rank = m->n;
+  m->a = a;
   m->ridge = log_delta != NULL;
   m->route = NOT_FACTORED;
   const bool none_zero = equilibrate(m, a, log_delta);
@@ -325,9 +329,11 @@ static double scale_rhs(tb_minimum_norm *m, const double *b) {
 
 void tb_minimum_norm_solve(tb_minimum_norm *m, const double *b, double *x, double *log_scale) {
   *log_scale = scale_rhs(m, b);
-  if (m->route == DISJOINT)
-    tb_gemv(true, m->n, m->p, 1.0, m->unit, m->rhs, 0.0, x);
-  else if (m->route == CHOLESKY) {
+  if (m->route == DISJOINT) {
+    for (size_t i = 0; i < m->n; i++)
+      m->rhs[i] /= m->norm[i];
+    tb_gemv(true, m->n, m->p, 1.0, m->a, m->rhs, 0.0, x);
+  } else if (m->route == CHOLESKY) {
     solve_kernel(m);
     *log_scale += image_of_lambda(m, x);
   } else if (m->route == HOUSEHOLDER)

@@ -16,12 +16,12 @@ typedef struct tb_minimum_norm tb_minimum_norm; /* work space and factors for on
 tb_status tb_minimum_norm_new(tb_context *, size_t n, size_t p, tb_minimum_norm **);
 void tb_minimum_norm_free(tb_minimum_norm *);
 
-/* Factors a[n×p] with log_delta[n] = log δ_i (NULL: no ridge); both are copied.  epsilon: relative error of the entries
- * of a (that of their type).  *rank: n, or fewer, then the system can't be solved; *condition (may be NULL): of the
- * equilibrated system, infinite when rank < n.
- * Rows of disjoint support are their own factors.  Else Cholesky of the equilibrated aaᵀ + δ² with one step of
- * refinement where that is well conditioned, else Householder QR of the transpose, its rows by size and columns pivoted
- * (row-wise stable: Cox and Higham 1998).  Cost: 2n²p, then n³/3 or 4n²p. */
+/* Factors a[n×p] with log_delta[n] = log δ_i (NULL: no ridge); a must stay as it is until the last solve.  epsilon:
+ * relative error of the entries of a (that of their type).  *rank: n, or fewer, then the system can't be solved;
+ * *condition (may be NULL): of the equilibrated system, infinite when rank < n. Rows of disjoint support are their own
+ * factors.  Else Cholesky of the equilibrated aaᵀ + δ² with one step of refinement where that is well conditioned, else
+ * Householder QR of the transpose, its rows by size and columns pivoted (row-wise stable: Cox and Higham 1998).  Cost:
+ * 2n²p, then n³/3 or 4n²p. */
 tb_status tb_minimum_norm_factor(tb_minimum_norm *, const double *a, const double *log_delta, double epsilon,
                                  size_t *rank, double *condition);
 /* exp(*log_scale)·x[p] is the solution for b[n]; *log_scale is 0 without a ridge.  Cost: np + n². */

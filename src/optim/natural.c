@@ -17,20 +17,6 @@
 #include "optim/natural_parts.h"
 #include "optim/population.h"
 
-/* velocity[p] = D⁺ velocity_beta at theta; *rank of D. */
-static tb_status lift(tb_natural *s, const double *theta, const double *velocity_beta, double *velocity, size_t *rank,
-                      double *condition) {
-  tb_status status = tb_objective_predictor(s->objective, theta, NULL, s->map);
-  if (status != TB_OK)
-    return status;
-  status = tb_minimum_norm_factor(s->lift, s->map, NULL, s->epsilon, rank, condition);
-  if (status != TB_OK || *rank < s->d)
-    return status;
-  double log_scale;
-  tb_minimum_norm_solve(s->lift, velocity_beta, velocity, &log_scale);
-  return TB_OK;
-}
-
 /* ---- the four matrices ---- */
 
 /* β' of the training or empirical Fisher matrix */
@@ -73,37 +59,42 @@ static tb_status population_velocity(tb_natural *s, const double *theta, double 
 
 /* θ' by the Jacobian; also for rows whose D or J has lost rank. */
 static tb_status jacobian_velocity(tb_natural *s, const double *theta, double *velocity, tb_solution *found) {
-  tb_status status = tb_objective_jacobian(s->objective, theta, NULL, s->jacobian);
+  tb_status status;
+  if (s->owner) {
+    if ((status = tb_natural_map(s, theta)) == TB_OK)
+      tb_natural_compose(s, s->m, s->x, s->jacobian);
+  } else {
+    status = tb_objective_jacobian(s->objective, theta, NULL, s->jacobian);
+    for (size_t g = 0; g < s->m && status == TB_OK; g++) /* first[g] ≥ g: rows only move up */
+      if (s->first[g] != g)
+        memmove(s->jacobian + g * s->p, s->jacobian + s->first[g] * s->p, s->p * sizeof *s->jacobian);
+  }
   if (status != TB_OK)
     return status;
-  for (size_t g = 0; g < s->m; g++) /* first[g] ≥ g: rows only move up */
-    if (s->first[g] != g)
-      memmove(s->jacobian + g * s->p, s->jacobian + s->first[g] * s->p, s->p * sizeof *s->jacobian);
   return tb_natural_solve(s, s->p, s->jacobian, s->system_rows == s->m ? s->system : NULL, false, velocity, found);
 }
 
-/* θ' for a linear predictor whose rows depend on each other: (VD)⁺(Vβ') */
+/* θ' for a linear predictor whose rows depend on each other: (VD)⁺(Vβ'), V = I where X has rank d */
 static tb_status reduced_velocity(tb_natural *s, const double *theta, double *velocity, tb_solution *found,
                                   size_t *rank) {
-  const size_t r = s->rank_x, d = s->d, p = s->p;
+  const size_t r = s->rank_x;
   tb_status status = predictor_velocity(s, s->velocity_beta, found);
   if (status == TB_OK)
-    status = tb_objective_predictor(s->objective, theta, NULL, s->map);
+    status = tb_natural_map(s, theta);
   if (status != TB_OK)
     return status;
-  const double *rows = s->map, *target = s->velocity_beta;
-  if (s->basis) {
-    tb_gemm(false, false, r, p, d, 1.0, s->basis, s->map, 0.0, s->rows);
-    tb_gemv(false, r, d, 1.0, s->basis, s->velocity_beta, 0.0, s->image);
-    rows = s->rows;
-    target = s->image;
-  }
   double condition, log_scale;
-  status = tb_minimum_norm_factor(s->system, rows, NULL, s->epsilon, rank, &condition);
-  if (status == TB_OK && *rank == r) {
-    tb_minimum_norm_solve(s->system, target, velocity, &log_scale);
-    found->condition = fmax(found->condition, condition);
+  if (!s->basis)
+    status = tb_natural_lift(s, s->velocity_beta, velocity, rank, &condition);
+  else {
+    tb_natural_compose(s, r, s->basis, s->rows);
+    status = tb_minimum_norm_factor(s->system, s->rows, NULL, s->epsilon, rank, &condition);
+    if (status == TB_OK && *rank == r) {
+      tb_gemv(false, r, s->d, 1.0, s->basis, s->velocity_beta, 0.0, s->image);
+      tb_minimum_norm_solve(s->system, s->image, velocity, &log_scale);
+    }
   }
+  found->condition = fmax(found->condition, condition);
   return status;
 }
 
@@ -126,7 +117,9 @@ static tb_status in_predictor(tb_natural *s, const double *theta, double *veloci
   }
   size_t rank;
   double condition;
-  status = lift(s, theta, s->velocity_beta, velocity, &rank, &condition);
+  status = tb_natural_map(s, theta);
+  if (status == TB_OK)
+    status = tb_natural_lift(s, s->velocity_beta, velocity, &rank, &condition);
   if (status != TB_OK)
     return status;
   found->condition = fmax(found->condition, condition);
@@ -150,8 +143,8 @@ static tb_status in_parameters(tb_natural *s, const double *theta, double *veloc
   report->rank_loss = status == TB_OK && found->rank < full && s->damping == 0;
   if (status != TB_OK || !velocity_beta || !s->linear)
     return status;
-  if ((status = tb_objective_predictor(s->objective, theta, NULL, s->map)) == TB_OK)
-    tb_gemv(false, s->d, s->p, 1.0, s->map, velocity, 0.0, velocity_beta);
+  if ((status = tb_natural_map(s, theta)) == TB_OK)
+    tb_natural_push(s, velocity, velocity_beta);
   return status;
 }
 
@@ -251,10 +244,10 @@ tb_status tb_natural_new(tb_context *context, tb_objective *objective, tb_fisher
 void tb_natural_free(tb_natural *s) {
   if (!s)
     return;
-  void *const blocks[] = { s->group,  s->first,      s->x,        s->basis,     s->f,    s->log_w,
-                           s->b,      s->log_weight, s->target,   s->log_delta, s->beta, s->velocity_beta,
-                           s->pull,   s->map,        s->jacobian, s->rows,      s->tall, s->tall_b,
-                           s->tall_w, s->normal,     s->image };
+  void *const blocks[] = { s->owner,     s->slope, s->norm,          s->group,  s->first,      s->x,
+                           s->basis,     s->f,     s->log_w,         s->b,      s->log_weight, s->target,
+                           s->log_delta, s->beta,  s->velocity_beta, s->pull,   s->map,        s->jacobian,
+                           s->rows,      s->tall,  s->tall_b,        s->tall_w, s->normal,     s->image };
   for (size_t k = 0; k < sizeof blocks / sizeof *blocks; k++)
     tb_release(s->context, blocks[k]);
   tb_minimum_norm_free(s->data);

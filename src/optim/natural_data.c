@@ -128,7 +128,6 @@ static tb_status make_room(tb_natural *s) {
     { &s->velocity_beta, d },
     { &s->pull, d },
     { &s->image, d },
-    { &s->map, s->linear ? d * p : 0 },
     { &s->jacobian, s->in_predictor ? 0 : n * p },
     { &s->tall, tall ? (n + width) * width : 0 },
     { &s->tall_b, tall ? n + width : 0 },
@@ -149,14 +148,12 @@ tb_status tb_natural_prepare(tb_natural *s) {
   if (status == TB_OK && s->linear)
     status = rank_of_data(s);
   if (status == TB_OK && s->linear)
-    status = tb_minimum_norm_new(s->context, s->d, s->p, &s->lift);
+    status = tb_natural_prepare_map(s);
   if (status != TB_OK || s->in_predictor)
     return status;
   s->reduced = s->linear && s->damping == 0 && (!s->full_rows || s->rank_x == s->d);
-  s->system_rows = s->m;
-  if (s->reduced)
-    s->system_rows = s->rank_x;
-  if (s->system_rows <= s->p)
+  s->system_rows = s->reduced ? s->rank_x : s->m;
+  if (s->system_rows <= s->p && (!s->reduced || s->basis))
     status = tb_minimum_norm_new(s->context, s->system_rows, s->p, &s->system);
   if (status == TB_OK && s->basis && !(s->rows = tb_allocate(s->context, s->rank_x * s->p, sizeof *s->rows)))
     status = TB_NO_MEMORY;

@@ -31,9 +31,14 @@ struct tb_natural {
   double *f, *log_w, *b;                   /* n */
   double *log_weight, *target, *log_delta; /* m */
   double *beta, *velocity_beta, *pull;     /* d */
-  double *map, *jacobian, *rows;           /* D[d×p], J[n×p], what stands in for J [system_rows×p] */
-  double *tall, *tall_b, *tall_w;          /* (m + c)×c, m + c, m + c: rows with those of the damping below */
-  double *normal, *image;                  /* c×c, c with c = d or p: damped normal equations */
+  /* D[d×p] where it is dense, J[n×p], what stands in for J [system_rows×p] */
+  double *map, *jacobian, *rows;
+  /* Where every parameter moves at most one coordinate of β (diagonal nets): which one, TB_NO_ROW for none; else NULL.
+   * Then D has one entry a column, kept in slope[p]; norm[d] are the norms of its rows. */
+  size_t *owner; /* p */
+  double *slope, *norm;
+  double *tall, *tall_b, *tall_w; /* (m + c)×c, m + c, m + c: rows with those of the damping below */
+  double *normal, *image;         /* c×c, c with c = d or p: damped normal equations */
 };
 
 typedef struct tb_solution {
@@ -45,6 +50,21 @@ typedef struct tb_solution {
 
 /* Allocates, groups equal rows, finds the rank of the data.  The caller frees whatever was made. */
 tb_status tb_natural_prepare(tb_natural *);
+
+/* ---- the predictor map D = ∂β/∂θ ---- */
+
+/* Finds out whether D is sparse (`owner`) and makes room for it. */
+tb_status tb_natural_prepare_map(tb_natural *);
+/* D at theta, as the functions below use it. */
+tb_status tb_natural_map(tb_natural *, const double *theta);
+/* velocity[p] = D⁺ velocity_beta[d]; *rank of D, *condition of what was inverted. */
+tb_status tb_natural_lift(tb_natural *, const double *velocity_beta, double *velocity, size_t *rank, double *condition);
+/* velocity_beta[d] = D velocity[p] */
+void tb_natural_push(const tb_natural *, const double *velocity, double *velocity_beta);
+/* product[k×p] = a[k×d] D */
+void tb_natural_compose(const tb_natural *, size_t k, const double *a, double *product);
+
+/* ---- systems ---- */
 
 /* log_weight[m] and target[m] of the distinct rows from log_w[n] and b[n]. */
 void tb_natural_merge(tb_natural *);

@@ -16,14 +16,6 @@ static tb_flow_kind kind(const tb_method_options *options) {
   return log_clock(options) ? TB_FLOW_AUTO : TB_FLOW_EXPLICIT;
 }
 
-static bool worse(const tb_natural_report *a, const tb_natural_report *b) {
-  if (a->rank_loss != b->rank_loss)
-    return a->rank_loss;
-  if (a->rank != b->rank)
-    return a->rank < b->rank;
-  return a->condition > b->condition;
-}
-
 static tb_status derivative(void *user, double s, const double *theta, double *dtheta) {
   tb_field_of_flow *field = user;
   double log_scale;
@@ -33,8 +25,6 @@ static tb_status derivative(void *user, double s, const double *theta, double *d
     return status;
   if (field->trouble != TB_NATURAL_FINE)
     return TB_FAILED;
-  if (field->worst.full_rank == 0 || worse(&field->last, &field->worst))
-    field->worst = field->last;
   const double log_factor = log_scale + (field->log_clock ? s : 0.0);
   const double factor = exp(log_factor);
   for (size_t k = 0; k < tb_objective_parameters(field->objective) && log_factor != 0.0; k++)

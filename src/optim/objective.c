@@ -7,14 +7,27 @@
  *   descent product  (∂/∂θ Jᵀr) v              jvp of that vjp
  *   jacobian         J, a block of rows        gradient of Σ_i f(θ_i, x_i) in copies θ_i = θ
  *   predictor        β
- *   predictor map    D = ∂β/∂θ, likewise       gradient of Σ_i β_i(θ_i) in copies */
+ *   predictor push   Dv                        jvp
+ *   predictor pull   Dᵀc, D = ∂β/∂θ            vjp with a free cotangent
+ *   predictor map    D, likewise                gradient of Σ_i β_i(θ_i) in copies */
 #include <math.h>
 #include <string.h>
 
 #include "optim/objective.h"
 
 enum { MOST_INPUTS = 6 };
-enum { OUTPUTS, PULLBACK, DESCENT, DESCENT_PRODUCT, JACOBIAN, PREDICTOR, PREDICTOR_MAP, PROGRAMS };
+enum {
+  OUTPUTS,
+  PULLBACK,
+  DESCENT,
+  DESCENT_PRODUCT,
+  JACOBIAN,
+  PREDICTOR,
+  PREDICTOR_PUSH,
+  PREDICTOR_PULL,
+  PREDICTOR_MAP,
+  PROGRAMS
+};
 
 #define BLOCK_ENTRIES    ((size_t)1 << 20) /* of copied parameters in a block of Jacobian rows */
 #define JACOBIAN_ENTRIES ((size_t)1 << 29) /* 4 GiB */
@@ -134,6 +147,18 @@ static tb_status build_predictor(leaves *l, const tb_objective *o, tb_value *out
   return TB_OK;
 }
 
+static tb_status build_predictor_push(leaves *l, const tb_objective *o, tb_value *out) {
+  const tb_value theta = leaf(l, o, "theta", 1, o->p, 0), v = leaf(l, o, "v", 1, o->p, 0);
+  const tb_value beta = as_vector(l->g, o->model->predictor(l->g, &o->shape, as_row(l->g, theta)));
+  return tb_jvp(l->g, 1, &beta, 1, &theta, &v, out);
+}
+
+static tb_status build_predictor_pull(leaves *l, const tb_objective *o, tb_value *out) {
+  const tb_value theta = leaf(l, o, "theta", 1, o->p, 0), c = leaf(l, o, "c", 1, o->d, 0);
+  const tb_value beta = as_vector(l->g, o->model->predictor(l->g, &o->shape, as_row(l->g, theta)));
+  return tb_vjp(l->g, 1, &beta, &c, 1, &theta, out);
+}
+
 /* D[rows, p] of the coordinates that mask[rows, d] selects */
 static tb_status build_predictor_map(leaves *l, const tb_objective *o, tb_value *out) {
   const size_t rows = o->beta_block;
@@ -153,6 +178,8 @@ static const struct {
   [DESCENT_PRODUCT] = { build_descent_product, 1 },
   [JACOBIAN] = { build_jacobian, 2 },
   [PREDICTOR] = { build_predictor, 1 },
+  [PREDICTOR_PUSH] = { build_predictor_push, 1 },
+  [PREDICTOR_PULL] = { build_predictor_pull, 1 },
   [PREDICTOR_MAP] = { build_predictor_map, 1 },
 };
 
@@ -292,13 +319,27 @@ tb_status tb_objective_jacobian(tb_objective *o, const double *theta, double *f,
   return TB_OK;
 }
 
+static tb_status need_predictor(tb_objective *o) {
+  if (o->model->predictor)
+    return TB_OK;
+  return tb_fail(o->context, TB_USAGE, "option model", "a linear, diagonal or dense model has one",
+                 "model %s has no predictor map", o->model->name);
+}
+
+tb_status tb_objective_predictor_push(tb_objective *o, const double *theta, const double *v, double *beta_dot) {
+  const tb_status status = need_predictor(o);
+  return status != TB_OK ? status : run(o, PREDICTOR_PUSH, (const double *[]){ theta, v }, (double *[]){ beta_dot });
+}
+
+tb_status tb_objective_predictor_pullback(tb_objective *o, const double *theta, const double *c, double *gradient) {
+  const tb_status status = need_predictor(o);
+  return status != TB_OK ? status : run(o, PREDICTOR_PULL, (const double *[]){ theta, c }, (double *[]){ gradient });
+}
+
 tb_status tb_objective_predictor(tb_objective *o, const double *theta, double *beta, double *d_beta) {
   const size_t d = o->d, p = o->p, block = o->beta_block;
-  if (!o->model->predictor)
-    return tb_fail(o->context, TB_USAGE, "option model", "a linear, diagonal or dense model has one",
-                   "model %s has no predictor map", o->model->name);
-  tb_status status = TB_OK;
-  if (beta)
+  tb_status status = need_predictor(o);
+  if (status == TB_OK && beta)
     status = run(o, PREDICTOR, (const double *[]){ theta }, (double *[]){ beta });
   if (status != TB_OK || !d_beta)
     return status;

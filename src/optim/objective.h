@@ -41,6 +41,9 @@ tb_status tb_objective_descent_product(tb_objective *, const double *theta, doub
 tb_status tb_objective_jacobian(tb_objective *, const double *theta, double *f, double *jacobian);
 /* beta[d]; and D = ∂β/∂θ [d×p] (may be NULL).  Only where the model has a predictor (else TB_USAGE). */
 tb_status tb_objective_predictor(tb_objective *, const double *theta, double *beta, double *d_beta);
+/* beta_dot[d] = D v, v[p]; gradient[p] = Dᵀ c, c[d]; likewise. */
+tb_status tb_objective_predictor_push(tb_objective *, const double *theta, const double *v, double *beta_dot);
+tb_status tb_objective_predictor_pullback(tb_objective *, const double *theta, const double *c, double *gradient);
 
 /* Logistic: log L with L = mean log(1 + e^{−m_i}); square: log of half the mean squared residual.  Never under- or
  * overflows. */

@@ -1,6 +1,8 @@
 /* The path of a flow: stops at given times, at a loss or margin level, and where the flow can't go on.
  *
- * The clock is t or s = log(1 + t); everything that depends on which is in the four conversions below. */
+ * The clock is t or s = log(1 + t); everything that depends on which is in the conversions below.  Late on the
+ * logarithmic clock, where θ grows with s, rounding errors of the outputs are of the size of the early tolerance: two
+ * integrators share the path, which is cut at s = 50 whatever the stops. */
 #include "optim/trajectory.h"
 
 #include <math.h>
@@ -11,22 +13,25 @@
 #include "optim/stepper.h"
 
 static const double FARTHEST = 1e15; /* of the clock, when no time is given */
-enum { MOST_EVENTS = 2, SEGMENT_STEPS = 2000 };
+static const double LATE = 50.0;
+enum { MOST_EVENTS = 3, SEGMENT_STEPS = 2000 };
 
-typedef enum event_kind { EVENT_LOSS, EVENT_MARGIN } event_kind;
+typedef enum event_kind { EVENT_LOSS, EVENT_MARGIN, WATCH /* never happens: sees every accepted point */ } event_kind;
 
 struct tb_trajectory {
   tb_context *context;
   const tb_method *method;
   tb_fisher fisher;
   tb_field_of_flow field;
-  tb_flow *flow;
+  tb_flow *flow;         /* early or late, whichever has the path's end */
+  tb_flow *early, *late; /* late: logarithmic clock only */
   size_t n, p;
   double log_until_loss, until_margin;
-  size_t n_events;
+  size_t n_limits, n_events; /* limits come first */
   event_kind events[MOST_EVENTS];
   long segment;
-  double time; /* of the last stop; NaN: that of the clock */
+  double *scratch; /* p */
+  double time;     /* of the last stop; NaN: that of the clock */
   bool (*pause)(void *);
   void *pause_user;
   char reason[160];
@@ -61,13 +66,35 @@ double tb_trajectory_log_time(const tb_trajectory *t) {
 
 /* ---- events ---- */
 
+static bool worse(const tb_natural_report *a, const tb_natural_report *b) {
+  if (a->rank_loss != b->rank_loss)
+    return a->rank_loss;
+  if (a->rank != b->rank)
+    return a->rank < b->rank;
+  return a->condition > b->condition;
+}
+
+static tb_status watch(tb_trajectory *t, double s, const double *theta) {
+  tb_field_of_flow *field = &t->field;
+  const tb_status status = t->method->velocity->derivative(field, s, theta, t->scratch);
+  if (status == TB_OK && (field->worst.full_rank == 0 || worse(&field->last, &field->worst)))
+    field->worst = field->last;
+  return status == TB_FAILED ? TB_OK : status;
+}
+
 static tb_status event_values(void *user, double s, const double *theta, double *g) {
   tb_trajectory *t = (tb_trajectory *)((char *)user - offsetof(tb_trajectory, field));
-  double *f = t->field.f;
-  const tb_status status = tb_objective_outputs(t->field.objective, theta, f);
-  for (size_t k = 0; status == TB_OK && k < t->n_events; k++)
-    g[k] = t->events[k] == EVENT_LOSS ? tb_objective_log_loss(t->field.objective, f) - t->log_until_loss
-                                      : t->until_margin - tb_objective_least_margin(t->field.objective, f);
+  tb_objective *o = t->field.objective;
+  tb_status status = t->n_limits > 0 ? tb_objective_outputs(o, theta, t->field.f) : TB_OK;
+  for (size_t k = 0; status == TB_OK && k < t->n_events; k++) {
+    g[k] = 1.0;
+    if (t->events[k] == EVENT_LOSS)
+      g[k] = tb_objective_log_loss(o, t->field.f) - t->log_until_loss;
+    else if (t->events[k] == EVENT_MARGIN)
+      g[k] = t->until_margin - tb_objective_least_margin(o, t->field.f);
+    else
+      status = watch(t, s, theta);
+  }
   return status;
 }
 
@@ -79,10 +106,10 @@ static tb_stop stop_of(event_kind kind) {
 static tb_status limit_met(tb_trajectory *t, bool *met, tb_stop *why) {
   double g[MOST_EVENTS];
   *met = false;
-  if (t->n_events == 0)
+  if (t->n_limits == 0)
     return TB_OK;
   const tb_status status = event_values(&t->field, tb_flow_time(t->flow), tb_flow_state(t->flow), g);
-  for (size_t k = 0; status == TB_OK && k < t->n_events && !*met; k++)
+  for (size_t k = 0; status == TB_OK && k < t->n_limits && !*met; k++)
     if (g[k] <= 0) {
       *met = true;
       *why = stop_of(t->events[k]);
@@ -96,12 +123,8 @@ static tb_status limit_met(tb_trajectory *t, bool *met, tb_stop *why) {
 static tb_status report_here(tb_trajectory *t) {
   if (!t->field.natural)
     return TB_OK;
-  double *velocity = tb_allocate(t->context, t->p, sizeof *velocity);
-  if (!velocity)
-    return TB_NO_MEMORY;
   const tb_status status =
-      t->method->velocity->derivative(&t->field, tb_flow_time(t->flow), tb_flow_state(t->flow), velocity);
-  tb_release(t->context, velocity);
+      t->method->velocity->derivative(&t->field, tb_flow_time(t->flow), tb_flow_state(t->flow), t->scratch);
   return status == TB_FAILED ? TB_OK : status;
 }
 
@@ -142,6 +165,20 @@ static bool ask_pause(void *user, double s, const double *theta) {
   return t->pause && t->pause(t->pause_user);
 }
 
+/* Early part, then late part. */
+static tb_status advance_parts(tb_trajectory *t, double target, tb_flow_end *end, size_t *event) {
+  if (t->flow == t->early && t->late && target > LATE) {
+    const tb_status status = tb_flow_advance(t->early, LATE, t->segment, ask_pause, t, end, event);
+    if (status != TB_OK || *end != TB_FLOW_REACHED)
+      return status;
+    const tb_status moved = tb_flow_set(t->late, LATE, tb_flow_state(t->early));
+    if (moved != TB_OK)
+      return moved;
+    t->flow = t->late;
+  }
+  return tb_flow_advance(t->flow, target, t->segment, ask_pause, t, end, event);
+}
+
 /* To a value of the clock that stands for `time` (inf: none that a double can hold). */
 static tb_status advance_clock(tb_trajectory *t, double target, double time, bool (*pause)(void *user), void *user,
                                tb_stop *why) {
@@ -157,7 +194,7 @@ static tb_status advance_clock(tb_trajectory *t, double target, double time, boo
   t->pause_user = user;
   tb_flow_end end;
   size_t event = 0;
-  status = tb_flow_advance(t->flow, target, t->segment, ask_pause, t, &end, &event);
+  status = advance_parts(t, target, &end, &event);
   if (status != TB_OK)
     return status;
   switch (end) {
@@ -190,6 +227,7 @@ tb_status tb_trajectory_advance_log(tb_trajectory *t, double log_time, bool (*pa
 
 tb_status tb_trajectory_restore(tb_trajectory *t, double clock, const double *theta) {
   t->time = NAN;
+  t->flow = t->late && clock >= LATE ? t->late : t->early;
   return tb_flow_set(t->flow, clock, theta);
 }
 
@@ -255,12 +293,16 @@ static tb_status open_flow(tb_trajectory *t, const tb_method_options *options, c
     .n_events = t->n_events,
     .events = event_values,
   };
-  const tb_flow_options flow_options = {
+  tb_flow_options flow_options = {
     .kind = velocity->kind(options),
     .relative = single ? 1e-5 : 1e-13,
     .absolute = (single ? 1e-6 : 1e-14) * small,
   };
-  status = tb_flow_new(t->context, &problem, &flow_options, &t->flow);
+  status = tb_flow_new(t->context, &problem, &flow_options, &t->early);
+  t->flow = t->early;
+  flow_options.relative *= 10.0;
+  if (status == TB_OK && t->field.log_clock)
+    status = tb_flow_new(t->context, &problem, &flow_options, &t->late);
   if (status == TB_OK)
     status = tb_flow_set(t->flow, 0.0, theta);
   return status;
@@ -278,6 +320,9 @@ static tb_status set_limits(tb_trajectory *t, const tb_flow_limits *limits) {
     t->until_margin = limits->until_margin;
     t->events[t->n_events++] = EVENT_MARGIN;
   }
+  t->n_limits = t->n_events;
+  if (t->field.natural)
+    t->events[t->n_events++] = WATCH;
   return TB_OK;
 }
 
@@ -302,7 +347,8 @@ tb_status tb_trajectory_new(tb_context *context, const tb_method *method, const 
   };
   t->field.f = tb_allocate(context, t->n, sizeof *t->field.f);
   t->field.r = tb_allocate(context, t->n, sizeof *t->field.r);
-  tb_status status = t->field.f && t->field.r ? TB_OK : TB_NO_MEMORY;
+  t->scratch = tb_allocate(context, t->p, sizeof *t->scratch);
+  tb_status status = t->field.f && t->field.r && t->scratch ? TB_OK : TB_NO_MEMORY;
   if (status == TB_OK && method->natural)
     status = tb_natural_new(context, objective, options->fisher, options->damping, &t->field.natural);
   if (status == TB_OK)
@@ -321,9 +367,11 @@ tb_status tb_trajectory_new(tb_context *context, const tb_method *method, const 
 void tb_trajectory_free(tb_trajectory *t) {
   if (!t)
     return;
-  tb_flow_free(t->flow);
+  tb_flow_free(t->early);
+  tb_flow_free(t->late);
   tb_natural_free(t->field.natural);
   tb_release(t->context, t->field.f);
   tb_release(t->context, t->field.r);
+  tb_release(t->context, t->scratch);
   tb_release(t->context, t);
 }
