@@ -48,6 +48,22 @@ static tb_value output(tb_graph *g, const tb_model_shape *shape, tb_value theta,
   return tb_linear_readout(g, predictor(g, shape, theta), x);
 }
 
+static tb_value layers(tb_graph *g, const tb_model_shape *shape, tb_value theta, tb_value x, tb_layer *layer,
+                       size_t *count) {
+  const size_t replicas = tb_dim(g, theta, 0), n = tb_dim(g, x, tb_rank(g, x) - 2);
+  size_t offset = 0;
+  tb_value h = x; /* [n, in] or [R, n, in] */
+  for (size_t k = 1; k <= (size_t)shape->depth; k++) {
+    const tb_value weight = tb_block_at(g, theta, &offset, tb_layer_width(shape, k), tb_layer_width(shape, k - 1));
+    const tb_value z = tb_matmul(g, h, false, weight, true); /* [R,n,in] [R,out,in]ᵀ */
+    if (k <= TB_MAX_LAYERS)
+      layer[k - 1] = (tb_layer){ .input = h, .output = z };
+    h = z;
+  }
+  *count = (size_t)shape->depth;
+  return tb_reshape(g, h, 2, (size_t[]){ replicas, n });
+}
+
 static bool can_start(const tb_model_shape *shape) {
   return false;
 }
@@ -63,4 +79,5 @@ const tb_model tb_model_dense = {
   .predictor = predictor,
   .output = output,
   .can_start = can_start,
+  .layers = layers,
 };

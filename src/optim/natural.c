@@ -14,6 +14,7 @@
 
 #include "num/linear.h"
 #include "optim/fisher.h"
+#include "optim/kernel.h"
 #include "optim/natural_parts.h"
 #include "optim/population.h"
 
@@ -57,9 +58,49 @@ static tb_status population_velocity(tb_natural *s, const double *theta, double 
   return TB_OK;
 }
 
+/* Jᵀ and J of the distinct rows */
+static tb_status pull(void *user, const double *lambda, double *x) {
+  tb_natural *s = user;
+  memset(s->b, 0, s->n * sizeof *s->b);
+  for (size_t g = 0; g < s->m; g++)
+    s->b[s->first[g]] = lambda[g];
+  return tb_objective_pullback(s->objective, s->theta, s->b, NULL, x);
+}
+
+static tb_status push(void *user, const double *x, double *image) {
+  tb_natural *s = user;
+  const tb_status status = tb_objective_push(s->objective, s->theta, x, s->b);
+  for (size_t g = 0; g < s->m; g++)
+    image[g] = s->b[s->first[g]];
+  return status;
+}
+
+/* θ' = Jᵀ(JJᵀ)⁻¹b from the layers; *good false when that would not be accurate. */
+static tb_status gram_velocity(tb_natural *s, const double *theta, double *velocity, tb_solution *found, bool *good) {
+  const size_t n = s->n, m = s->m;
+  const tb_kernel_map map = { s, pull, push };
+  tb_status status = tb_objective_gram(s->objective, theta, s->kernel);
+  if (status != TB_OK)
+    return status;
+  for (size_t g = 0; g < m; g++) /* first[g] ≥ g: entries only move up */
+    for (size_t h = 0; h < m; h++)
+      s->kernel[g * m + h] = s->kernel[s->first[g] * n + s->first[h]];
+  s->theta = theta;
+  *found = (tb_solution){ .rank = m, .fast = true };
+  return tb_kernel_solve(s->context, m, s->p, s->kernel, s->target, &map, s->work, velocity, good, &found->condition);
+}
+
 /* θ' by the Jacobian; also for rows whose D or J has lost rank. */
 static tb_status jacobian_velocity(tb_natural *s, const double *theta, double *velocity, tb_solution *found) {
-  tb_status status;
+  tb_status status = TB_OK;
+  if (s->gram && s->damping == 0 && s->m <= s->p && s->m > 0) {
+    bool good;
+    status = gram_velocity(s, theta, velocity, found, &good);
+    if (status != TB_OK || good)
+      return status;
+  }
+  if (!s->jacobian && !(s->jacobian = tb_allocate(s->context, s->n * s->p, sizeof *s->jacobian)))
+    return TB_NO_MEMORY;
   if (s->owner) {
     if ((status = tb_natural_map(s, theta)) == TB_OK)
       tb_natural_compose(s, s->m, s->x, s->jacobian);
@@ -79,14 +120,12 @@ static tb_status reduced_velocity(tb_natural *s, const double *theta, double *ve
                                   size_t *rank) {
   const size_t r = s->rank_x;
   tb_status status = predictor_velocity(s, s->velocity_beta, found);
-  if (status == TB_OK)
-    status = tb_natural_map(s, theta);
   if (status != TB_OK)
     return status;
-  double condition, log_scale;
+  double condition = 1.0, log_scale;
   if (!s->basis)
-    status = tb_natural_lift(s, s->velocity_beta, velocity, rank, &condition);
-  else {
+    status = tb_natural_lift(s, theta, s->velocity_beta, velocity, rank, &condition);
+  else if ((status = tb_natural_map(s, theta)) == TB_OK) {
     tb_natural_compose(s, r, s->basis, s->rows);
     status = tb_minimum_norm_factor(s->system, s->rows, NULL, s->epsilon, rank, &condition);
     if (status == TB_OK && *rank == r) {
@@ -117,9 +156,7 @@ static tb_status in_predictor(tb_natural *s, const double *theta, double *veloci
   }
   size_t rank;
   double condition;
-  status = tb_natural_map(s, theta);
-  if (status == TB_OK)
-    status = tb_natural_lift(s, s->velocity_beta, velocity, &rank, &condition);
+  status = tb_natural_lift(s, theta, s->velocity_beta, velocity, &rank, &condition);
   if (status != TB_OK)
     return status;
   found->condition = fmax(found->condition, condition);
@@ -143,9 +180,7 @@ static tb_status in_parameters(tb_natural *s, const double *theta, double *veloc
   report->rank_loss = status == TB_OK && found->rank < full && s->damping == 0;
   if (status != TB_OK || !velocity_beta || !s->linear)
     return status;
-  if ((status = tb_natural_map(s, theta)) == TB_OK)
-    tb_natural_push(s, velocity, velocity_beta);
-  return status;
+  return tb_objective_predictor_push(s->objective, theta, velocity, velocity_beta);
 }
 
 tb_status tb_natural_evaluate(tb_natural *s, const double *theta, double *velocity, double *velocity_beta,
@@ -244,10 +279,11 @@ tb_status tb_natural_new(tb_context *context, tb_objective *objective, tb_fisher
 void tb_natural_free(tb_natural *s) {
   if (!s)
     return;
-  void *const blocks[] = { s->owner,     s->slope, s->norm,          s->group,  s->first,      s->x,
-                           s->basis,     s->f,     s->log_w,         s->b,      s->log_weight, s->target,
-                           s->log_delta, s->beta,  s->velocity_beta, s->pull,   s->map,        s->jacobian,
-                           s->rows,      s->tall,  s->tall_b,        s->tall_w, s->normal,     s->image };
+  void *const blocks[] = { s->kernel,     s->work,     s->owner,     s->slope, s->norm,          s->group,
+                           s->first,      s->x,        s->basis,     s->f,     s->log_w,         s->b,
+                           s->log_weight, s->target,   s->log_delta, s->beta,  s->velocity_beta, s->pull,
+                           s->map,        s->jacobian, s->rows,      s->tall,  s->tall_b,        s->tall_w,
+                           s->normal,     s->image };
   for (size_t k = 0; k < sizeof blocks / sizeof *blocks; k++)
     tb_release(s->context, blocks[k]);
   tb_minimum_norm_free(s->data);

@@ -113,6 +113,8 @@ static tb_status make_room(tb_natural *s) {
       !(s->first = tb_allocate(s->context, n, sizeof *s->first)))
     return TB_NO_MEMORY;
   const bool tall = s->damping > 0 && n > width;
+  const size_t most = n > d ? n : d;
+  s->gram = tb_objective_has_gram(s->objective) && tb_objective_dtype(s->objective) == TB_FLOAT64;
   const struct {
     double **block;
     size_t count;
@@ -128,7 +130,8 @@ static tb_status make_room(tb_natural *s) {
     { &s->velocity_beta, d },
     { &s->pull, d },
     { &s->image, d },
-    { &s->jacobian, s->in_predictor ? 0 : n * p },
+    { &s->kernel, s->gram ? most * most : 0 },
+    { &s->work, s->gram ? 3 * most + p : 0 },
     { &s->tall, tall ? (n + width) * width : 0 },
     { &s->tall_b, tall ? n + width : 0 },
     { &s->tall_w, tall ? n + width : 0 },

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "num/linear.h"
+#include "optim/kernel.h"
 #include "optim/natural_parts.h"
 
 /* owner[p] from D at a random point; *sparse false when a parameter moves several coordinates. */
@@ -47,9 +48,7 @@ tb_status tb_natural_prepare_map(tb_natural *s) {
   }
   tb_release(s->context, s->owner);
   s->owner = NULL;
-  if (!(s->map = tb_allocate(s->context, d * p, sizeof *s->map)))
-    return TB_NO_MEMORY;
-  return tb_minimum_norm_new(s->context, d, p, &s->lift);
+  return TB_OK;
 }
 
 /* norm_j = ‖D_j‖ without over- or underflow: in units of the largest entry. */
@@ -70,8 +69,11 @@ static void row_norms(tb_natural *s) {
 }
 
 tb_status tb_natural_map(tb_natural *s, const double *theta) {
-  if (!s->owner)
+  if (!s->owner) {
+    if (!s->map && !(s->map = tb_allocate(s->context, s->d * s->p, sizeof *s->map)))
+      return TB_NO_MEMORY;
     return tb_objective_predictor(s->objective, theta, NULL, s->map);
+  }
   for (size_t j = 0; j < s->d; j++)
     s->image[j] = 1.0;
   const tb_status status = tb_objective_predictor_pullback(s->objective, theta, s->image, s->slope);
@@ -80,15 +82,50 @@ tb_status tb_natural_map(tb_natural *s, const double *theta) {
   return status;
 }
 
-tb_status tb_natural_lift(tb_natural *s, const double *velocity_beta, double *velocity, size_t *rank,
-                          double *condition) {
-  if (!s->owner) {
-    const tb_status status = tb_minimum_norm_factor(s->lift, s->map, NULL, s->epsilon, rank, condition);
-    double log_scale;
-    if (status == TB_OK && *rank == s->d)
-      tb_minimum_norm_solve(s->lift, velocity_beta, velocity, &log_scale);
-    return status;
+static tb_status pull(void *user, const double *lambda, double *x) {
+  tb_natural *s = user;
+  return tb_objective_predictor_pullback(s->objective, s->theta, lambda, x);
+}
+
+static tb_status push(void *user, const double *x, double *image) {
+  tb_natural *s = user;
+  return tb_objective_predictor_push(s->objective, s->theta, x, image);
+}
+
+static tb_status lift_dense(tb_natural *s, const double *theta, const double *velocity_beta, double *velocity,
+                            size_t *rank, double *condition) {
+  tb_status status = TB_OK;
+  if (s->gram) {
+    const tb_kernel_map map = { s, pull, push };
+    bool good;
+    s->theta = theta;
+    *rank = s->d;
+    status = tb_objective_predictor_gram(s->objective, theta, s->kernel);
+    if (status == TB_OK)
+      status =
+          tb_kernel_solve(s->context, s->d, s->p, s->kernel, velocity_beta, &map, s->work, velocity, &good, condition);
+    if (status != TB_OK || good)
+      return status;
   }
+  if (!s->lift)
+    status = tb_minimum_norm_new(s->context, s->d, s->p, &s->lift);
+  if (status == TB_OK)
+    status = tb_natural_map(s, theta);
+  if (status == TB_OK)
+    status = tb_minimum_norm_factor(s->lift, s->map, NULL, s->epsilon, rank, condition);
+  double log_scale;
+  if (status == TB_OK && *rank == s->d)
+    tb_minimum_norm_solve(s->lift, velocity_beta, velocity, &log_scale);
+  return status;
+}
+
+tb_status tb_natural_lift(tb_natural *s, const double *theta, const double *velocity_beta, double *velocity,
+                          size_t *rank, double *condition) {
+  if (!s->owner)
+    return lift_dense(s, theta, velocity_beta, velocity, rank, condition);
+  const tb_status status = tb_natural_map(s, theta);
+  if (status != TB_OK)
+    return status;
   *rank = 0;
   *condition = 1.0;
   for (size_t j = 0; j < s->d; j++)
@@ -98,17 +135,6 @@ tb_status tb_natural_lift(tb_natural *s, const double *velocity_beta, double *ve
     velocity[k] = j == TB_NO_ROW ? 0.0 : s->slope[k] / s->norm[j] * (velocity_beta[j] / s->norm[j]);
   }
   return TB_OK;
-}
-
-void tb_natural_push(const tb_natural *s, const double *velocity, double *velocity_beta) {
-  if (!s->owner) {
-    tb_gemv(false, s->d, s->p, 1.0, s->map, velocity, 0.0, velocity_beta);
-    return;
-  }
-  memset(velocity_beta, 0, s->d * sizeof *velocity_beta);
-  for (size_t k = 0; k < s->p; k++)
-    if (s->owner[k] != TB_NO_ROW)
-      velocity_beta[s->owner[k]] = fma(s->slope[k], velocity[k], velocity_beta[s->owner[k]]);
 }
 
 void tb_natural_compose(const tb_natural *s, size_t k, const double *a, double *product) {

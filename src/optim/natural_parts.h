@@ -31,7 +31,10 @@ struct tb_natural {
   double *f, *log_w, *b;                   /* n */
   double *log_weight, *target, *log_delta; /* m */
   double *beta, *velocity_beta, *pull;     /* d */
-  /* D[d×p] where it is dense, J[n×p], what stands in for J [system_rows×p] */
+  bool gram;                               /* JJᵀ and DDᵀ are to be had without J and D */
+  double *kernel, *work;                   /* max(n, d)², 3·max(n, d) + p: for those */
+  const double *theta;                     /* of the evaluation under way */
+  /* Made when first needed: D[d×p] where it is dense, J[n×p], what stands in for J [system_rows×p] */
   double *map, *jacobian, *rows;
   /* Where every parameter moves at most one coordinate of β (diagonal nets): which one, TB_NO_ROW for none; else NULL.
    * Then D has one entry a column, kept in slope[p]; norm[d] are the norms of its rows. */
@@ -55,13 +58,12 @@ tb_status tb_natural_prepare(tb_natural *);
 
 /* Finds out whether D is sparse (`owner`) and makes room for it. */
 tb_status tb_natural_prepare_map(tb_natural *);
-/* D at theta, as the functions below use it. */
+/* D at theta, as the functions below use it; dense D is formed. */
 tb_status tb_natural_map(tb_natural *, const double *theta);
-/* velocity[p] = D⁺ velocity_beta[d]; *rank of D, *condition of what was inverted. */
-tb_status tb_natural_lift(tb_natural *, const double *velocity_beta, double *velocity, size_t *rank, double *condition);
-/* velocity_beta[d] = D velocity[p] */
-void tb_natural_push(const tb_natural *, const double *velocity, double *velocity_beta);
-/* product[k×p] = a[k×d] D */
+/* velocity[p] = D⁺ velocity_beta[d] at theta; *rank of D, *condition of what was inverted. */
+tb_status tb_natural_lift(tb_natural *, const double *theta, const double *velocity_beta, double *velocity,
+                          size_t *rank, double *condition);
+/* product[k×p] = a[k×d] D, after tb_natural_map */
 void tb_natural_compose(const tb_natural *, size_t k, const double *a, double *product);
 
 /* ---- systems ---- */

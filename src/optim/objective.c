@@ -5,26 +5,33 @@
  *   pullback         Jᵀc                       vjp with a free cotangent
  *   descent          Jᵀr, r = −exp(c)·∂L/∂f    vjp with the residual, its factor inside the exponent
  *   descent product  (∂/∂θ Jᵀr) v              jvp of that vjp
+ *   push             Jv                        jvp
+ *   gram             JJᵀ                       from the layers, without J (gram.h)
  *   jacobian         J, a block of rows        gradient of Σ_i f(θ_i, x_i) in copies θ_i = θ
  *   predictor        β
  *   predictor push   Dv                        jvp
  *   predictor pull   Dᵀc, D = ∂β/∂θ            vjp with a free cotangent
- *   predictor map    D, likewise                gradient of Σ_i β_i(θ_i) in copies */
+ *   predictor gram   DDᵀ                       from the layers at x = I
+ *   predictor map    D, a block of rows        gradient of Σ_i β_i(θ_i) in copies */
 #include <math.h>
 #include <string.h>
 
+#include "optim/gram.h"
 #include "optim/objective.h"
 
 enum { MOST_INPUTS = 6 };
 enum {
   OUTPUTS,
   PULLBACK,
+  PUSH,
   DESCENT,
   DESCENT_PRODUCT,
+  GRAM,
   JACOBIAN,
   PREDICTOR,
   PREDICTOR_PUSH,
   PREDICTOR_PULL,
+  PREDICTOR_GRAM,
   PREDICTOR_MAP,
   PROGRAMS
 };
@@ -98,6 +105,13 @@ static tb_status build_pullback(leaves *l, const tb_objective *o, tb_value *out)
   return tb_vjp(l->g, 1, out, &c, 1, &theta, &out[1]);
 }
 
+static tb_status build_push(leaves *l, const tb_objective *o, tb_value *out) {
+  tb_value theta;
+  const tb_value f = outputs_of(l, o, &theta);
+  const tb_value v = leaf(l, o, "v", 1, o->p, 0);
+  return tb_jvp(l->g, 1, &f, 1, &theta, &v, out);
+}
+
 /* Jᵀr with r_i = exp(c)·(−n ∂L/∂f_i): logistic y exp(c − softplus(y f)), square exp(c)·(y − f). */
 static tb_status descent_of(leaves *l, const tb_objective *o, tb_value *theta, tb_value *descent) {
   tb_graph *g = l->g;
@@ -123,6 +137,13 @@ static tb_status build_descent_product(leaves *l, const tb_objective *o, tb_valu
     return status;
   const tb_value v = leaf(l, o, "v", 1, o->p, 0);
   return tb_jvp(l->g, 1, &descent, 1, &theta, &v, out);
+}
+
+static tb_status build_gram(leaves *l, const tb_objective *o, tb_value *out) {
+  const tb_value theta = leaf(l, o, "theta", 1, o->p, 0), x = leaf(l, o, "x", 2, o->n, o->d);
+  tb_value f;
+  out[0] = tb_gram(l->g, o->model, &o->shape, as_row(l->g, theta), x, &f);
+  return TB_OK;
 }
 
 /* theta[p] → copies[rows, p] */
@@ -159,6 +180,18 @@ static tb_status build_predictor_pull(leaves *l, const tb_objective *o, tb_value
   return tb_vjp(l->g, 1, &beta, &c, 1, &theta, out);
 }
 
+/* β_j is the output at the j-th unit vector, so D is the Jacobian of the outputs at x = I. */
+static tb_status build_predictor_gram(leaves *l, const tb_objective *o, tb_value *out) {
+  tb_graph *g = l->g;
+  const size_t d = o->d;
+  const tb_value theta = leaf(l, o, "theta", 1, o->p, 0);
+  const tb_value rows = tb_iota(g, o->dtype, 2, (size_t[]){ d, d }, 0);
+  const tb_value cols = tb_iota(g, o->dtype, 2, (size_t[]){ d, d }, 1);
+  tb_value beta;
+  out[0] = tb_gram(g, o->model, &o->shape, as_row(g, theta), tb_equal(g, rows, cols), &beta);
+  return TB_OK;
+}
+
 /* D[rows, p] of the coordinates that mask[rows, d] selects */
 static tb_status build_predictor_map(leaves *l, const tb_objective *o, tb_value *out) {
   const size_t rows = o->beta_block;
@@ -174,12 +207,15 @@ static const struct {
 } recipes[PROGRAMS] = {
   [OUTPUTS] = { build_outputs, 1 },
   [PULLBACK] = { build_pullback, 2 },
+  [PUSH] = { build_push, 1 },
   [DESCENT] = { build_descent, 1 },
   [DESCENT_PRODUCT] = { build_descent_product, 1 },
+  [GRAM] = { build_gram, 1 },
   [JACOBIAN] = { build_jacobian, 2 },
   [PREDICTOR] = { build_predictor, 1 },
   [PREDICTOR_PUSH] = { build_predictor_push, 1 },
   [PREDICTOR_PULL] = { build_predictor_pull, 1 },
+  [PREDICTOR_GRAM] = { build_predictor_gram, 1 },
   [PREDICTOR_MAP] = { build_predictor_map, 1 },
 };
 
@@ -265,6 +301,22 @@ tb_status tb_objective_outputs(tb_objective *o, const double *theta, double *f) 
 
 tb_status tb_objective_pullback(tb_objective *o, const double *theta, const double *c, double *f, double *gradient) {
   return run(o, PULLBACK, (const double *[]){ theta, o->x, c }, (double *[]){ f, gradient });
+}
+
+tb_status tb_objective_push(tb_objective *o, const double *theta, const double *v, double *f_dot) {
+  return run(o, PUSH, (const double *[]){ theta, o->x, v }, (double *[]){ f_dot });
+}
+
+bool tb_objective_has_gram(const tb_objective *o) {
+  return o->model->layers && o->shape.depth <= TB_MAX_LAYERS;
+}
+
+tb_status tb_objective_gram(tb_objective *o, const double *theta, double *gram) {
+  return run(o, GRAM, (const double *[]){ theta, o->x }, (double *[]){ gram });
+}
+
+tb_status tb_objective_predictor_gram(tb_objective *o, const double *theta, double *gram) {
+  return run(o, PREDICTOR_GRAM, (const double *[]){ theta }, (double *[]){ gram });
 }
 
 tb_status tb_objective_descent(tb_objective *o, const double *theta, double log_factor, double *descent) {

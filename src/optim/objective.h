@@ -31,6 +31,8 @@ tb_status tb_objective_outputs(tb_objective *, const double *theta, double *f);
 /* gradient[p] = Jᵀ c, J = ∂f/∂θ [n×p] */
 tb_status tb_objective_pullback(tb_objective *, const double *theta, const double *c, double *f /* may be NULL */,
                                 double *gradient);
+/* f_dot[n] = J v, v[p] */
+tb_status tb_objective_push(tb_objective *, const double *theta, const double *v, double *f_dot);
 /* descent[p] = exp(log_factor)·(−∇L): the factor goes into the exponent of each residual, so that exp(s)·(−∇L) is right
  * where both exp(s) and ∇L have left the range of double.  descent = NULL is not allowed. */
 tb_status tb_objective_descent(tb_objective *, const double *theta, double log_factor, double *descent);
@@ -39,6 +41,10 @@ tb_status tb_objective_descent_product(tb_objective *, const double *theta, doub
                                        double *product);
 /* jacobian[n×p], f[n] (may be NULL).  By blocks of rows; TB_NO_MEMORY with a remedy when n·p is absurd. */
 tb_status tb_objective_jacobian(tb_objective *, const double *theta, double *f, double *jacobian);
+/* gram[n×n] = JJᵀ without J, where the model is made of layers; and [d×d] = DDᵀ where it also has a predictor. */
+bool tb_objective_has_gram(const tb_objective *);
+tb_status tb_objective_gram(tb_objective *, const double *theta, double *gram);
+tb_status tb_objective_predictor_gram(tb_objective *, const double *theta, double *gram);
 /* beta[d]; and D = ∂β/∂θ [d×p] (may be NULL).  Only where the model has a predictor (else TB_USAGE). */
 tb_status tb_objective_predictor(tb_objective *, const double *theta, double *beta, double *d_beta);
 /* beta_dot[d] = D v, v[p]; gradient[p] = Dᵀ c, c[d]; likewise. */

@@ -14,7 +14,7 @@
 
 static const double FARTHEST = 1e15; /* of the clock, when no time is given */
 static const double LATE = 50.0;
-enum { MOST_EVENTS = 3, SEGMENT_STEPS = 2000 };
+enum { MOST_EVENTS = 3, SEGMENT_STEPS = 1000 };
 
 typedef enum event_kind { EVENT_LOSS, EVENT_MARGIN, WATCH /* never happens: sees every accepted point */ } event_kind;
 

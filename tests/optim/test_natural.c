@@ -379,6 +379,41 @@ static void damping_at_vanishing_weights_is_the_gradient(void **state) {
   }
 }
 
+/* Duplicate rows with layers: the kernel of the distinct rows; nearly dependent rows: by the Jacobian, as accurately.
+ */
+static void layers_change_nothing(void **state) {
+  double x[20], y[4];
+  memcpy(x, a_x, sizeof a_x);
+  memcpy(y, a_y, sizeof a_y);
+  y[3] = y[0];
+  for (int k = 0; k < 8; k++) {
+    const double gap = k < 2 ? 0 : pow(10, -2. * (k - 1)); /* row 4 = row 1 + gap·(…) */
+    for (int j = 0; j < 5; j++)
+      x[15 + j] = x[j] + gap * (j % 2 ? 1 : -.5);
+    setting s;
+    open_setting(&s, k % 2 ? "mlp" : "dense", 2, 6, .7, NULL, 4, 5, x, y);
+    velocity v;
+    evaluate(&s, TB_FISHER_PARAMETER, 0, &v);
+    assert_int_equal(v.report.rank, k < 2 ? 3 : 4);
+    assert_true(v.report.fast);
+    double rate[4];
+    margin_rates(&s, &v, rate);
+    for (int i = 0; i < 4; i++)
+      assert_near(rate[i] / (1 + exp(-y[i] * v.f[i])), 1, k < 2 ? 1e-13 : 1e-14 / gap + 1e-13);
+    /* of minimum norm: x = Jᵀλ is orthogonal to the kernel of J; compare with SVD where that is accurate */
+    if (k >= 2 && k < 5) {
+      double jacobian[4 * 512], target[4], want[512];
+      check(tb_objective_jacobian(s.objective, s.theta, NULL, jacobian));
+      for (int i = 0; i < 4; i++)
+        target[i] = y[i] * (1 + exp(-y[i] * v.f[i]));
+      check(tb_least_squares(context, 4, s.p, jacobian, 1, target, 0, want, NULL, NULL));
+      for (size_t q = 0; q < s.p; q++)
+        assert_near(v.theta[q], want[q], 1e-13 * tb_norm(s.p, want) / gap);
+    }
+    close_setting(&s);
+  }
+}
+
 static void what_cannot_be_is_said(void **state) {
   setting s;
   tb_natural *natural;
@@ -418,6 +453,7 @@ int main(void) {
     cmocka_unit_test(population_freezes_what_it_can),
     cmocka_unit_test(damping_is_absolute),
     cmocka_unit_test(damping_at_vanishing_weights_is_the_gradient),
+    cmocka_unit_test(layers_change_nothing),
     cmocka_unit_test(what_cannot_be_is_said),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

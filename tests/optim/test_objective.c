@@ -80,6 +80,25 @@ static void programs_agree(void **state) {
     check(tb_objective_descent(s.objective, moved, 0.5, minus));
     for (size_t j = 0; j < p; j++)
       assert_near(product[j], (plus[j] - minus[j]) / (2 * h), 1e-6);
+    /* Jv, JJᵀ */
+    double image[8], gram[64];
+    check(tb_objective_push(s.objective, s.theta, v, image));
+    for (size_t i = 0; i < n; i++) {
+      double want_i = 0;
+      for (size_t j = 0; j < p; j++)
+        want_i += jacobian[i * p + j] * v[j];
+      assert_near(image[i], want_i, 1e-13 * fmax(1, fabs(want_i)));
+    }
+    if (tb_objective_has_gram(s.objective)) {
+      check(tb_objective_gram(s.objective, s.theta, gram));
+      for (size_t i = 0; i < n; i++)
+        for (size_t q = 0; q < n; q++) {
+          double entry = 0;
+          for (size_t j = 0; j < p; j++)
+            entry += jacobian[i * p + j] * jacobian[q * p + j];
+          assert_near(gram[i * n + q], entry, 1e-13 * fmax(1, fabs(entry)));
+        }
+    }
     /* J = X D, f = X β */
     double beta[8], map[8 * 512];
     if (!tb_objective_has_predictor(s.objective)) {
@@ -88,6 +107,29 @@ static void programs_agree(void **state) {
       continue;
     }
     check(tb_objective_predictor(s.objective, s.theta, beta, map));
+    check(tb_objective_predictor_push(s.objective, s.theta, v, image));
+    check(tb_objective_predictor_pullback(s.objective, s.theta, c, pull));
+    memset(want, 0, sizeof want);
+    for (size_t i = 0; i < d; i++) {
+      double want_i = 0;
+      for (size_t j = 0; j < p; j++) {
+        want_i += map[i * p + j] * v[j];
+        want[j] += map[i * p + j] * c[i];
+      }
+      assert_near(image[i], want_i, 1e-13 * fmax(1, fabs(want_i)));
+    }
+    for (size_t j = 0; j < p; j++)
+      assert_near(pull[j], want[j], 1e-13 * fmax(1, fabs(want[j])));
+    if (tb_objective_has_gram(s.objective)) {
+      check(tb_objective_predictor_gram(s.objective, s.theta, gram));
+      for (size_t i = 0; i < d; i++)
+        for (size_t q = 0; q < d; q++) {
+          double entry = 0;
+          for (size_t j = 0; j < p; j++)
+            entry += map[i * p + j] * map[q * p + j];
+          assert_near(gram[i * d + q], entry, 1e-13 * fmax(1, fabs(entry)));
+        }
+    }
     for (size_t i = 0; i < n; i++) {
       double fi = 0;
       for (size_t j = 0; j < d; j++)
