@@ -16,7 +16,7 @@ reproduce: build
 	$(BUILD)/tiebreak reproduce $(ARGUMENTS)
 
 build: $(BUILD)/build.ninja
-	@ninja -C $(BUILD)
+	@ninja -C $(BUILD) tiebreak
 
 $(BUILD)/build.ninja: meson.build tools/packages
 	@$(PACKAGES) build
@@ -25,7 +25,7 @@ $(BUILD)/build.ninja: meson.build tools/packages
 
 test:
 	@$(PACKAGES) build test
-	@$(MAKE) --no-print-directory build
+	@$(MAKE) --no-print-directory $(BUILD)/build.ninja
 	@python3 tools/test $(BUILD)
 
 check:
@@ -37,7 +37,7 @@ bench: build
 	@sh bench/run $(BUILD)
 
 install: build
-	@meson install -C $(BUILD)
+	@meson install -C $(BUILD) --no-rebuild
 
 format:
 	@git ls-files '*.c' '*.h' | xargs clang-format -i
