@@ -45,7 +45,7 @@ static uint64_t hash_node(const tb_node *node, uint32_t count, const uint32_t *o
 
 static bool equal_nodes(const tb_node *a, const tb_node *b, uint32_t count, const uint32_t *operands) {
   return a->op == b->op && a->dtype == b->dtype && tb_same_shape(a, b) && a->operand_count == count &&
-         memcmp(a->operands, operands, count * sizeof *operands) == 0 &&
+         (count == 0 || memcmp(a->operands, operands, count * sizeof *operands) == 0) &&
          memcmp(&a->attributes, &b->attributes, sizeof a->attributes) == 0 &&
          (!a->data || memcmp(a->data, b->data, tb_node_bytes(a)) == 0);
 }
@@ -90,7 +90,8 @@ static tb_status append(rewriter *w, const tb_node *node, uint32_t count, const 
   if (!copy || !list)
     return TB_NO_MEMORY;
   *copy = *node;
-  memcpy(list, operands, count * sizeof *list);
+  if (count)
+    memcpy(list, operands, count * sizeof *list);
   copy->operands = list;
   copy->operand_count = count;
   if (node->data) {

@@ -70,15 +70,20 @@ typedef struct split {
 } split;
 
 INLINE real power_of_two(integer n) {
-  return as_real((integer)((natural)(n + EXPONENT_BIAS) << MANTISSA_BITS));
+  return as_real((integer)(((natural)n + EXPONENT_BIAS) << MANTISSA_BITS));
+}
+
+/* of the integers that two numbers near ROUNDER carry in their low bits */
+INLINE integer difference(real a, real b) {
+  return (integer)((natural)as_integer(a) - (natural)as_integer(b));
 }
 
 INLINE split exp_split(real x) {
   const real t = fused(x, LOG2_E, ROUNDER), n = t - ROUNDER;
   const real r = fused(n, -LN2_LOW, fused(n, -LN2_HIGH, x));
-  const integer whole = as_integer(t) - as_integer(ROUNDER);
-  const integer half = as_integer(fused(n, REAL(0.5), ROUNDER)) - as_integer(ROUNDER);
-  return (split){ fused(r * r, exp_rest(r), r), power_of_two(half), power_of_two(whole - half) };
+  const integer whole = difference(t, ROUNDER), half = difference(fused(n, REAL(0.5), ROUNDER), ROUNDER);
+  return (split){ fused(r * r, exp_rest(r), r), power_of_two(half),
+                  power_of_two((integer)((natural)whole - (natural)half)) };
 }
 
 INLINE real exp_(real x) {
@@ -113,11 +118,10 @@ INLINE real log_plus(real u, real c) {
   const real high = 6.93147180369123816490e-01, low = 1.90821492927058770002e-10;
 #endif
   const bool tiny = u < LEAST;
-  const integer i = as_integer(tiny ? u * LIFT : u);
-  const integer bias = (integer)EXPONENT_BIAS << MANTISSA_BITS;
-  const integer e = (integer)((natural)(i - as_integer(SQRT_HALF) + bias) >> MANTISSA_BITS);
-  const real m = as_real((integer)((natural)i - ((natural)(e - EXPONENT_BIAS) << MANTISSA_BITS)));
-  real n = as_real(e + as_integer(ROUNDER)) - (ROUNDER + (real)EXPONENT_BIAS);
+  const natural i = (natural)as_integer(tiny ? u * LIFT : u), bias = (natural)EXPONENT_BIAS << MANTISSA_BITS;
+  const natural e = (i - (natural)as_integer(SQRT_HALF) + bias) >> MANTISSA_BITS; /* biased */
+  const real m = as_real((integer)(i - ((e - EXPONENT_BIAS) << MANTISSA_BITS)));
+  real n = as_real((integer)(e + (natural)as_integer(ROUNDER))) - (ROUNDER + (real)EXPONENT_BIAS);
   n = tiny ? n - LIFT_LOG : n;
   const real f = m - 1, s = f / (2 + f), z = s * s, half = REAL(0.5) * f * f;
 #if TB_REAL_BITS == 32
@@ -366,7 +370,7 @@ INLINE real turn(real x, integer quarter) {
   r = r - n * 2.02226624871116645580e-21;
   r = r - n * 8.47842766036889956997e-32;
 #endif
-  const integer turns = as_integer(t) - as_integer(ROUNDER) + quarter;
+  const integer turns = (integer)((natural)difference(t, ROUNDER) + (natural)quarter);
   const real z = r * r;
 #if TB_REAL_BITS == 32
   real s = -1.9515295891e-4f;
@@ -543,11 +547,12 @@ static void map_pair(map_pair_function *f, size_t rows, size_t cols, real *y, si
 
 KERNEL(negate_)
 KERNEL(magnitude)
-KERNEL(sign_) KERNEL(exp_) KERNEL(log_) KERNEL(log1p_) KERNEL(expm1_) KERNEL(sqrt_) KERNEL(reciprocal_) KERNEL(square_)
-    KERNEL(tanh_) KERNEL(erf_) KERNEL(sigmoid_) KERNEL(softplus_) KERNEL(relu_) KERNEL(gelu_) KERNEL(log_sigmoid_)
-        KERNEL(floor_) KERNEL(log_normal_cdf_) KERNEL(relu1) KERNEL(tanh1) KERNEL(tanh2) KERNEL(tanh3) KERNEL(erf1)
-            KERNEL(erf2) KERNEL(erf3) KERNEL(sigmoid1) KERNEL(sigmoid2) KERNEL(sigmoid3) KERNEL(gelu1) KERNEL(gelu2)
-                KERNEL(gelu3) KERNEL(log_normal_cdf1) KERNEL(log_normal_cdf2) KERNEL(log_normal_cdf3) KERNEL(turn_sine)
+KERNEL(sign_)
+KERNEL(exp_) KERNEL(log_) KERNEL(log1p_) KERNEL(expm1_) KERNEL(sqrt_) KERNEL(reciprocal_) KERNEL(square_) KERNEL(tanh_)
+    KERNEL(erf_) KERNEL(sigmoid_) KERNEL(softplus_) KERNEL(relu_) KERNEL(gelu_) KERNEL(log_sigmoid_) KERNEL(floor_)
+        KERNEL(log_normal_cdf_) KERNEL(relu1) KERNEL(tanh1) KERNEL(tanh2) KERNEL(tanh3) KERNEL(erf1) KERNEL(erf2)
+            KERNEL(erf3) KERNEL(sigmoid1) KERNEL(sigmoid2) KERNEL(sigmoid3) KERNEL(gelu1) KERNEL(gelu2) KERNEL(gelu3)
+                KERNEL(log_normal_cdf1) KERNEL(log_normal_cdf2) KERNEL(log_normal_cdf3) KERNEL(turn_sine)
                     KERNEL(turn_cosine) PAIR(tanh_pair) PAIR(sigmoid_pair) PAIR(softplus_pair) PAIR(gelu_pair)
                         PAIR(tanh_pair2) PAIR(sigmoid_pair2) PAIR(gelu_pair2)
 
