@@ -69,14 +69,34 @@ void tb_run_pointwise(const tb_instruction *instruction, tb_frame *frame) {
 
 /* ---- products, reductions, rows ---- */
 
+/* c = alpha·op(a)·op(a)ᵀ: blocks of rows up to the diagonal, each mirrored above it. */
+static void symmetric_product(const tb_product *g, const char *a, const char *b, char *c, void *scratch) {
+  enum { ROWS = 96 };
+  const size_t element = g->move->element, row_of_a = g->transpose_a ? element : g->lda * element;
+  for (size_t i = 0; i < g->m; i += ROWS) {
+    const size_t rows = g->m - i < ROWS ? g->m - i : ROWS;
+    char *block = c + i * g->ldc * element;
+    g->gemm(g->transpose_a, g->transpose_b, rows, i + rows, g->k, g->alpha, a + i * row_of_a, g->lda, b, g->ldb, 0,
+            NULL, 0, block, g->ldc, scratch);
+    g->move->transpose(rows, i, block, g->ldc, c + i * element, g->ldc);
+  }
+}
+
+static void one_product(const tb_product *g, const char *a, const char *b, const char *d, char *c, void *scratch) {
+  if (g->symmetric)
+    symmetric_product(g, a, b, c, scratch);
+  else
+    g->gemm(g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a, g->lda, b, g->ldb, g->beta, d, g->ldd, c,
+            g->ldc, scratch);
+}
+
 void tb_run_product(const tb_instruction *instruction, tb_frame *frame) {
   const tb_product *g = instruction->detail;
   const char *a = tb_at(frame, g->a), *b = tb_at(frame, g->b), *d = g->beta == 0 ? NULL : tb_at(frame, g->d);
   char *c = tb_at(frame, g->c);
   void *scratch = tb_at(frame, g->scratch);
   if (g->batch_rank == 0) {
-    g->gemm(g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a, g->lda, b, g->ldb, g->beta, d, g->ldd, c,
-            g->ldc, scratch);
+    one_product(g, a, b, d, c, scratch);
     return;
   }
   size_t index[TB_MAX_RANK] = { 0 };
@@ -88,8 +108,7 @@ void tb_run_product(const tb_instruction *instruction, tb_frame *frame) {
       at_c += index[i] * g->stride_c[i];
       at_d += index[i] * g->stride_d[i];
     }
-    g->gemm(g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a + at_a, g->lda, b + at_b, g->ldb, g->beta,
-            d ? d + at_d : NULL, g->ldd, c + at_c, g->ldc, scratch);
+    one_product(g, a + at_a, b + at_b, d ? d + at_d : NULL, c + at_c, scratch);
     for (uint32_t i = g->batch_rank; i-- > 0;) {
       if (++index[i] < g->batch_dims[i])
         break;
@@ -225,7 +244,10 @@ void tb_run_dense(const tb_instruction *instruction, tb_frame *frame) {
       continue;
     }
     widen(d->dtype, b, s * size, size, right);
-    if (d->op == TB_OP_TRIANGULAR_SOLVE)
+    if (d->op == TB_OP_TRIANGULAR_SOLVE && d->k == 1)
+      cblas_dtrsv(CblasRowMajor, CblasLower, d->transpose ? CblasTrans : CblasNoTrans, CblasNonUnit, (int)d->n, matrix,
+                  (int)d->n, right, 1);
+    else if (d->op == TB_OP_TRIANGULAR_SOLVE)
       cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, d->transpose ? CblasTrans : CblasNoTrans, CblasNonUnit,
                   (int)d->n, (int)d->k, 1, matrix, (int)d->n, right, (int)d->k);
     else

@@ -460,7 +460,8 @@ static void count_reads(fuser *f) {
 static bool in_step(const fuser *f, const value *in, const value *out) {
   const tb_lane *a = &f->lanes[in->lane], *b = &f->lanes[out->lane];
   return a->row == b->row && a->col == b->col && memcmp(a->outer, b->outer, sizeof a->outer) == 0 &&
-         f->views[in - f->values].offset == 0 && f->last_read[in->lane] <= f->stored[out->lane];
+         f->views[in - f->values].offset == f->views[out - f->values].offset &&
+         f->last_read[in->lane] <= f->stored[out->lane];
 }
 
 static tb_status address_lanes(fuser *f) {

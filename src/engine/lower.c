@@ -176,12 +176,15 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
     stride *= node->dims[i];
   }
   g->batch_rank = r - 2;
+  g->symmetric = node->operands[0] == node->operands[1] &&
+                 node->attributes.transpose_a != node->attributes.transpose_b && e->addend == TB_NO_BUFFER;
+  g->move = kernels->move;
   status = tb_touch(p, &a, size, false, &g->a);
   if (status == TB_OK)
     status = tb_touch(p, &b, size, false, &g->b);
   if (status == TB_OK && e->addend != TB_NO_BUFFER) {
     g->ldd = g->m == 1 ? g->n : d.strides[r - 2];
-    const bool in_step = g->batch == 1 && d.offset == 0 && (g->m == 1 || d.strides[r - 2] == g->n);
+    const bool in_step = g->batch == 1 && d.offset == c.offset && (g->m == 1 || d.strides[r - 2] == g->n);
     status = in_step ? tb_touch_in_step(p, &d, size, &g->d) : tb_touch(p, &d, size, false, &g->d);
     if (status == TB_OK && in_step)
       status = tb_note_in_step(p, c.buffer, d.buffer);
@@ -352,13 +355,49 @@ static tb_status lower_pad(tb_planner *p, uint32_t index) {
   return status == TB_OK ? copy_part(p, index, node->operands[0], node->attributes.start, &view) : status;
 }
 
+/* The node behind a part, if it is computed and may just as well be computed in the part's place. */
+static uint32_t homeless(const tb_planner *p, uint32_t part) {
+  while (node_at(p, part)->op == TB_OP_RESHAPE)
+    part = node_at(p, part)->operands[0];
+  const tb_op op = node_at(p, part)->op;
+  const bool computed = tb_ops[op].arity != 0 && !tb_op_is_view(op);
+  return computed && !p->is_output[part] && p->home[part] == TB_NO_BUFFER ? part : TB_NO_BUFFER;
+}
+
+/* Parts of concatenations along the first axis that counts are computed where they belong. */
+static void find_homes(tb_planner *p) {
+  for (uint32_t i = p->graph->count; i-- > 0;) { /* outer concatenations first */
+    const tb_node *node = node_at(p, i);
+    size_t outer, inner, offset = 0;
+    if (node->op != TB_OP_CONCAT || p->unit_of[i] == UINT32_MAX)
+      continue;
+    tb_around_axis(node, node->attributes.axis, &outer, &inner);
+    for (uint32_t k = 0; k < node->operand_count && outer == 1; k++) {
+      const uint32_t part = homeless(p, node->operands[k]);
+      if (part != TB_NO_BUFFER) {
+        p->home[part] = i;
+        p->home_offset[part] = offset;
+      }
+      offset += node_at(p, node->operands[k])->elements;
+    }
+  }
+}
+
+static bool at_home(const tb_planner *p, uint32_t part, uint32_t concat, size_t offset) {
+  while (node_at(p, part)->op == TB_OP_RESHAPE)
+    part = node_at(p, part)->operands[0];
+  return p->home[part] == concat && p->home_offset[part] == offset;
+}
+
 static tb_status lower_concat(tb_planner *p, uint32_t index) {
   const tb_node *node = node_at(p, index);
-  tb_view view;
-  tb_status status = tb_view_make(p, index, &view);
-  size_t start = 0;
+  tb_view view = p->views[index];
+  tb_status status = view.buffer == TB_NO_BUFFER ? tb_view_make(p, index, &view) : TB_OK;
+  size_t start = 0, offset = 0;
   for (uint32_t k = 0; k < node->operand_count && status == TB_OK; k++) {
-    status = copy_part(p, index, node->operands[k], start, &view);
+    if (!at_home(p, node->operands[k], index, offset))
+      status = copy_part(p, index, node->operands[k], start, &view);
+    offset += node_at(p, node->operands[k])->elements;
     start += node_at(p, node->operands[k])->dims[node->attributes.axis];
   }
   return status;
@@ -570,6 +609,7 @@ static tb_status copy_outputs(tb_planner *p) {
 
 tb_status tb_lower(tb_planner *p) {
   tb_status status = TB_OK;
+  find_homes(p);
   for (uint32_t u = 0; u < p->unit_count && status == TB_OK; u++) {
     const tb_unit *unit = &p->units[u];
     status = unit->kind == TB_UNIT_GROUP     ? tb_lower_group(p, unit)

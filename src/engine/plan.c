@@ -59,12 +59,15 @@ static tb_status make_tables(tb_planner *p) {
   p->unit_of = tb_arena_allocate(p->scratch, n, sizeof *p->unit_of);
   p->slot = tb_arena_allocate(p->scratch, n, sizeof *p->slot);
   p->epilogues = tb_arena_allocate(p->scratch, n, sizeof *p->epilogues);
+  p->home = tb_arena_allocate(p->scratch, n, sizeof *p->home);
+  p->home_offset = tb_arena_allocate(p->scratch, n, sizeof *p->home_offset);
   p->views = tb_arena_allocate(p->scratch, n, sizeof *p->views);
   p->contiguous = tb_arena_allocate(p->scratch, n, sizeof *p->contiguous);
-  if (!p->is_output || !p->uses || !p->unit_of || !p->slot || !p->epilogues || !p->views || !p->contiguous)
+  if (!p->is_output || !p->uses || !p->unit_of || !p->slot || !p->epilogues || !p->home || !p->home_offset ||
+      !p->views || !p->contiguous)
     return TB_NO_MEMORY;
   for (size_t i = 0; i < n; i++)
-    p->views[i].buffer = p->contiguous[i].buffer = TB_NO_BUFFER;
+    p->views[i].buffer = p->contiguous[i].buffer = p->home[i] = TB_NO_BUFFER;
   tb_status status = tb_kernels_choose(p->context, TB_FLOAT32, &p->kernels[TB_FLOAT32]);
   if (status == TB_OK)
     status = tb_kernels_choose(p->context, TB_FLOAT64, &p->kernels[TB_FLOAT64]);

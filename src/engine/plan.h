@@ -108,6 +108,8 @@ typedef struct tb_pointwise {
 typedef struct tb_product {
   tb_kernel_gemm *gemm;
   bool transpose_a, transpose_b;
+  bool symmetric; /* a·aᵀ: below the diagonal computed, above it copied by move */
+  const tb_kernel_move *move;
   size_t m, n, k, lda, ldb, ldc, ldd;
   double alpha, beta; /* c = alpha·op(a)·op(b) + beta·d */
   tb_address a, b, c, d, scratch;
@@ -271,6 +273,8 @@ typedef struct tb_planner {
   uint32_t unit_count;
   tb_epilogue *epilogues; /* [nodes], by the node that is yielded; matmul is TB_NO_BUFFER where there is none */
 
+  uint32_t *home;      /* [nodes]: the concatenation in whose memory the node is computed, or TB_NO_BUFFER */
+  size_t *home_offset; /* [nodes]: elements */
   tb_view *views;      /* [nodes] */
   tb_view *contiguous; /* [nodes]: a row-major copy, where one was needed */
   tb_buffer *buffers;
@@ -299,7 +303,7 @@ bool tb_view_is_contiguous(const tb_node *, const tb_view *);
 /* The same elements with other dims where strides can say it. */
 bool tb_view_reshape(size_t rank, const size_t *dims, const size_t *strides, size_t new_rank, const size_t *new_dims,
                      size_t *new_strides);
-/* Where a node's result goes: an output where it is one, else new memory; row-major. */
+/* Where a node's result goes: an output where it is one, its place in a concatenation, else new memory; row-major. */
 tb_status tb_view_make(tb_planner *, uint32_t node, tb_view *);
 tb_status tb_constant_bytes(tb_planner *, const void *data, size_t bytes, uint32_t *buffer);
 /* Copies the elements of one view to another. */

@@ -2,12 +2,13 @@
  *
  * Equal nodes become one; what depends on constants only is computed; and algebra is done where it keeps every bit, or
  * where only an order of rounding changes: x·c as a scale, −(−x), x − (−y), small powers, broadcasts moved behind the
- * elementwise work, a sum over a broadcast axis as a multiple.  Of a scan, results that nobody reads and whatever only
- * they need are dropped. */
+ * elementwise work, a sum over a broadcast axis as a multiple, sums of padded pieces as a concatenation.  Of a scan,
+ * results that nobody reads and whatever only they need are dropped. */
 #include "engine/plan.h"
 #include "engine/rules.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct rewriter {
@@ -18,7 +19,7 @@ typedef struct rewriter {
 } rewriter;
 
 /* Constants are computed at planning time up to this many elements. */
-enum { FOLD_MOST = 1 << 16 };
+enum { FOLD_MOST = 1 << 18 };
 
 static const tb_node *at(const rewriter *w, uint32_t index) {
   return w->to->nodes[index];
@@ -303,6 +304,25 @@ static bool rule_power(rewriter *w, rule_input in, uint32_t *index, tb_status *s
   return false;
 }
 
+/* tanh″ = −2 tanh tanh′, which share their exponential */
+static bool rule_tanh(rewriter *w, rule_input in, uint32_t *index, tb_status *status) {
+  if (in.node->op != TB_OP_UNARY || in.node->attributes.kind != TB_TANH || in.node->attributes.order != 2)
+    return false;
+  uint32_t factors[2];
+  *status = TB_OK;
+  for (uint32_t order = 0; order < 2 && *status == TB_OK; order++) {
+    tb_node node = *in.node;
+    node.attributes.order = order;
+    *status = simplify_node(w, &node, 1, in.operands, &factors[order]);
+  }
+  uint32_t product = 0;
+  if (*status == TB_OK)
+    binary_of(w, in.node, TB_MULTIPLY, factors[0], factors[1], &product, status);
+  if (*status == TB_OK)
+    with_value(w, in.node, TB_OP_SCALE, product, -2, index, status);
+  return true;
+}
+
 /* Work on a broadcast value is work on the value: f(broadcast x, broadcast y) = broadcast f(x, y). */
 static bool rule_broadcast(rewriter *w, rule_input in, uint32_t *index, tb_status *status) {
   if (!elementwise(in.node->op))
@@ -426,8 +446,86 @@ static bool rule_select(rewriter *w, rule_input in, uint32_t *index, tb_status *
   return copy_of(in.operands[at(w, in.operands[0])->attributes.value != 0 ? 1 : 2], index, status);
 }
 
+/* ---- sums of pieces ---- */
+
+/* A value that is zero but for pieces along an axis: a pad, or a concatenation with zeros between. */
+typedef struct pieces {
+  uint32_t axis, count;
+  const uint32_t *operands;
+  size_t start; /* of the first operand */
+} pieces;
+
+static bool pieces_of(const tb_node *node, pieces *p) {
+  if (node->op != TB_OP_PAD && node->op != TB_OP_CONCAT)
+    return false;
+  *p = (pieces){ node->attributes.axis, node->operand_count, node->operands, node->attributes.start };
+  return true;
+}
+
+typedef struct piece {
+  uint32_t node;
+  size_t start, length;
+} piece;
+
+static uint32_t add_pieces(const rewriter *w, const pieces *p, piece *list, uint32_t count) {
+  size_t start = p->start;
+  for (uint32_t k = 0; k < p->count; k++) {
+    const tb_node *a = at(w, p->operands[k]);
+    const size_t length = a->dims[p->axis];
+    if (!(is_fill(a) && a->attributes.value == 0) && length)
+      list[count++] = (piece){ p->operands[k], start, length };
+    start += length;
+  }
+  return count;
+}
+
+static int by_start(const void *a, const void *b) {
+  const piece *x = a, *y = b;
+  return (x->start > y->start) - (x->start < y->start);
+}
+
+/* Pieces that do not overlap are put side by side: the gradient of a parameter vector from those of its slices. */
+static bool rule_pieces(rewriter *w, rule_input in, uint32_t *index, tb_status *status) {
+  pieces x, y;
+  if (in.node->op != TB_OP_BINARY || in.node->attributes.kind != TB_ADD || !tb_dtype_real(in.node->dtype) ||
+      !pieces_of(at(w, in.operands[0]), &x) || !pieces_of(at(w, in.operands[1]), &y) || x.axis != y.axis)
+    return false;
+  const uint32_t most = x.count + y.count;
+  piece *list = tb_arena_allocate(w->to->arena, most, sizeof *list);
+  uint32_t *operands = tb_arena_allocate(w->to->arena, 2 * (size_t)most + 1, sizeof *operands);
+  *status = list && operands ? TB_OK : TB_NO_MEMORY;
+  if (*status != TB_OK)
+    return true;
+  const uint32_t count = add_pieces(w, &y, list, add_pieces(w, &x, list, 0));
+  qsort(list, count, sizeof *list, by_start);
+  for (uint32_t k = 1; k < count; k++)
+    if (list[k - 1].start + list[k - 1].length > list[k].start)
+      return false;
+  const size_t whole = in.node->dims[x.axis];
+  uint32_t parts = 0;
+  size_t end = 0;
+  for (uint32_t k = 0; k <= count && *status == TB_OK; k++) {
+    const size_t start = k < count ? list[k].start : whole;
+    if (start > end) {
+      tb_node zeros = shaped_like(in.node, TB_OP_FILL);
+      zeros.elements = zeros.elements / whole * (start - end);
+      zeros.dims[x.axis] = start - end;
+      *status = append(w, &zeros, 0, NULL, &operands[parts++]);
+    }
+    if (k < count) {
+      operands[parts++] = list[k].node;
+      end = start + list[k].length;
+    }
+  }
+  tb_node joined = shaped_like(in.node, TB_OP_CONCAT);
+  joined.attributes.axis = x.axis;
+  if (*status == TB_OK)
+    *status = append(w, &joined, parts, operands, index);
+  return true;
+}
+
 static bool (*const rules[])(rewriter *, rule_input, uint32_t *, tb_status *) = {
-  rule_shape, rule_select, rule_power, rule_arithmetic, rule_broadcast, rule_reduce,
+  rule_shape, rule_select, rule_power, rule_tanh, rule_arithmetic, rule_broadcast, rule_reduce, rule_pieces,
 };
 
 static tb_status simplify_node(rewriter *w, const tb_node *node, uint32_t count, const uint32_t *operands,

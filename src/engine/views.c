@@ -160,6 +160,14 @@ tb_status tb_view_make(tb_planner *p, uint32_t index, tb_view *view) {
   const tb_node *node = p->graph->nodes[index];
   *view = (tb_view){ .offset = 0 };
   tb_strides(node->rank, node->dims, view->strides);
+  if (p->home[index] != TB_NO_BUFFER) {
+    tb_view whole = p->views[p->home[index]];
+    tb_status status = whole.buffer == TB_NO_BUFFER ? tb_view_make(p, p->home[index], &whole) : TB_OK;
+    view->buffer = whole.buffer;
+    view->offset = whole.offset + p->home_offset[index];
+    p->views[index] = *view;
+    return status;
+  }
   tb_status status = new_buffer(p, TB_IN_ARENA, tb_node_bytes(node), &view->buffer);
   for (size_t i = 0; i < p->n_out && status == TB_OK && p->is_output[index]; i++)
     if (p->outputs[i] == index) { /* straight into the first output that it is */

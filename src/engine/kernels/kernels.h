@@ -60,6 +60,7 @@ typedef struct tb_kernel_reduce {
 } tb_kernel_reduce;
 
 typedef struct tb_kernel_move {
+  size_t element; /* bytes */
   /* out[c, r] = a[r, c] */
   void (*transpose)(size_t rows, size_t cols, const void *a, size_t lda, void *out, size_t ldo);
   /* out[o, j, i] = a[o, index[j], i]; an index outside [0, length) gives zeros */

@@ -58,4 +58,6 @@ static void scatter_add(size_t outer, size_t length, size_t inner, const void *a
     }
 }
 
-const tb_kernel_move NAME(move) = { .transpose = NAME(transpose), .gather = gather, .scatter_add = scatter_add };
+const tb_kernel_move NAME(move) = {
+  .element = sizeof(real), .transpose = NAME(transpose), .gather = gather, .scatter_add = scatter_add
+};
