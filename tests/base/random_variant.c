@@ -1,9 +1,8 @@
-/* Made with -DVARIANT=name and the flags of an instruction set. */
+/* Made with -DVARIANT=name, -DTB_BLOCKS=function and the flags of an instruction set. */
 #include "random_variant.h"
 
-#define JOIN2(a, b) a##_##b
-#define JOIN(a, b)  JOIN2(a, b)
-#define TB_ONE_WIDTH
+#define JOIN2(a, b)             a##_##b
+#define JOIN(a, b)              JOIN2(a, b)
 #define tb_philox4x32           JOIN(VARIANT, philox4x32)
 #define tb_use                  JOIN(VARIANT, use)
 #define tb_random_bits          JOIN(VARIANT, bits)
