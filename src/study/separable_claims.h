@@ -20,6 +20,9 @@ extern const tb_claim claim_damping_crossing, claim_damping_slope, claim_damping
 
 extern const tb_claim claim_gd_diagonal_beats_ngf, claim_gd_diagonal_beats_linear, claim_gd_diagonal_beats_parameter;
 extern const tb_claim claim_parameter_beats_ngf;
+/* An exponent at which e^−x no longer shows in an angle of 1e-6 degrees: e^-25 = 1.4e-11. */
+static const double separable_negligible = 25;
+
 /* Degrees that coordinates off the support of a sparse limit b still open at β ≈ scale·b, when a diagonal network of
  * depth two started from u = v = init; inf where b is no regular vertex.  To leading order: a limit is judged where
  * this is small, against a few times as much. */

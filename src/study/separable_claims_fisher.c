@@ -404,7 +404,7 @@ const tb_claim claim_damping_crossing = {
       "equal; value: margin at which the flow's angle has halved",
   .group = BEYOND_FISHER,
   .kind = TB_CLAIM_AGREES,
-  .tolerance = 2.5,
+  .tolerance = 3,
   .unit = "",
   .arm = arm_damping,
   .measure = find_crossing,
