@@ -110,6 +110,8 @@ tb_status tb_chapters_of(tb_context *context, tb_arena *arena, size_t n, const t
         return tb_context_status(context);
       ++*count;
     }
+    if (!*chapter->title) /* one part may take several documents, not all with a title */
+      chapter->title = runs[i].title;
     chapter->runs[chapter->n++] = &runs[i];
   }
   return TB_OK;
@@ -126,13 +128,16 @@ static bool same_but_seed(const tb_config *a, const tb_config *b) {
   return true;
 }
 
-/* Whether option i takes several values over the groups. */
+/* Whether option i takes several values over the groups in which it means something. */
 static bool varies(size_t count, const tb_group *groups, size_t i) {
-  const tb_config *first = groups[0].runs[0]->outcome->config;
-  for (size_t g = 1; g < count; g++) {
-    const tb_config *other = groups[g].runs[0]->outcome->config;
-    if (i < tb_config_count(other) && strcmp(tb_config_text(first, i), tb_config_text(other, i)) != 0)
+  const char *first = NULL;
+  for (size_t g = 0; g < count; g++) {
+    const tb_config *config = groups[g].runs[0]->outcome->config;
+    if (i >= tb_config_count(config) || !has_meaning(config, tb_config_option(config, i)->name))
+      continue;
+    if (first && strcmp(first, tb_config_text(config, i)) != 0)
       return true;
+    first = tb_config_text(config, i);
   }
   return false;
 }
