@@ -163,7 +163,7 @@ static void groups_and_labels(void **state) {
   tb_arena *arena = tb_arena_new(context);
   static const char *const settings[] = {
     "seed=0 method=gf model=linear",           "seed=1 method=gf model=linear",
-    "seed=0 method=gf model=diagonal depth=3", "seed=0 method=ngf model=diagonal fisher=parameter depth=3",
+    "seed=0 method=gf model=diagonal depth=3", "seed=0 method=ngf model=diagonal fisher=parameter depth=2",
     "seed=0 method=ngf model=linear",
   };
   enum { N = sizeof settings / sizeof *settings };
@@ -181,16 +181,16 @@ static void groups_and_labels(void **state) {
   assert_int_equal(groups[0].n, 2);
   assert_string_equal(groups[0].label, "gradient flow, linear");
   assert_string_equal(groups[1].label, "gradient flow, diagonal, depth 3");
-  assert_string_equal(groups[2].label, "natural gradient flow, parameter Fisher, diagonal, depth 3");
+  assert_string_equal(groups[2].label, "natural gradient flow, parameter Fisher, diagonal, depth 2");
   assert_string_equal(groups[3].label, "natural gradient flow, predictor Fisher, linear");
-  assert_string_equal(groups[2].rest, "diagonal, depth 3");
+  assert_string_equal(groups[2].rest, "diagonal, depth 2");
   assert_int_equal(groups[1].method_index, 0);
   assert_int_equal(groups[3].method_index, 2);
   tb_layout layout;
   assert_int_equal(tb_layout_of(context, arena, count, groups, &layout), TB_OK);
   assert_int_equal(layout.n_panels, 3);
-  assert_int_equal(layout.n_series, 2);
-  assert_int_equal(layout.series_of[2], 1);
+  assert_int_equal(layout.n_series, 3);
+  assert_int_equal(layout.series_of[3], 0);
   h[3].exhibit.state = "unfinished";
   assert_int_equal(tb_groups_of(context, arena, N, runs, &count, &groups), TB_OK);
   assert_int_equal(count, 3);
