@@ -43,8 +43,8 @@ static bool same_time(double a, double b) {
 static double read_at(size_t n, const sample *samples, size_t *at, double t, double log_t) {
   while (*at < n && samples[*at].log_t < log_t && !same_time(samples[*at].log_t, log_t))
     ++*at;
-  if (*at == n)
-    return NAN;
+  if (*at == n) /* runs that stop at an event end a little apart: that must not make the median jump */
+    return n > 0 && log_t - samples[n - 1].log_t <= 0.01 * fmax(1, fabs(log_t)) ? samples[n - 1].value : NAN;
   const sample *right = &samples[*at];
   if (same_time(right->log_t, log_t))
     return right->value;

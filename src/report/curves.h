@@ -18,9 +18,10 @@ double tb_read_real(const tb_metrics *, const char *name);    /* the metric itse
 double tb_read_largest(const tb_metrics *, const char *name); /* the largest component of a vector */
 
 /* The curve belongs to the arena; at most TB_CURVE_POINTS points, the last always kept.  Runs with other snapshot times
- * are interpolated linearly in log t (in t next to t = 0), never beyond their own first and last snapshot; times at
- * which fewer than half of the runs have a value are left out. */
-enum { TB_CURVE_POINTS = 300 };
+ * are interpolated linearly in log t (in t next to t = 0), not beyond their own first and last snapshot (but a run that
+ * stopped within 1 % of a time in log t keeps its last value); times at which fewer than half of the runs have a value
+ * are left out. */
+enum { TB_CURVE_POINTS = 150 };
 tb_status tb_curve_of(tb_context *, tb_arena *, const tb_group *, tb_reading, const char *name, tb_curve *);
 
 /* Natural logarithm of a snapshot's time: `log_t` where recorded, else log(`t`). */

@@ -15,6 +15,13 @@ const tb_figure *const *tb_figures(void) {
   return table;
 }
 
+static bool is_taken(size_t count, const tb_picture *pictures, const char *name) {
+  for (size_t p = 0; p < count; p++)
+    if (strcmp(pictures[p].name, name) == 0)
+      return true;
+  return false;
+}
+
 /* "part-figure", with a number where another picture is called so already. */
 static tb_status name_picture(tb_context *context, tb_arena *arena, size_t count, tb_picture *pictures) {
   tb_picture *picture = &pictures[count];
@@ -26,11 +33,8 @@ static tb_status name_picture(tb_context *context, tb_arena *arena, size_t count
   tb_status status = tb_text_finish(&slug);
   if (status == TB_OK) {
     picture->name = tb_arena_text(arena, slug.data);
-    for (size_t other = 0, number = 2; picture->name && other < count; other++)
-      if (strcmp(pictures[other].name, picture->name) == 0) {
-        picture->name = tb_arena_format(arena, "%s-%zu", slug.data, number++);
-        other = (size_t)-1;
-      }
+    for (size_t number = 2; picture->name && is_taken(count, pictures, picture->name); number++)
+      picture->name = tb_arena_format(arena, "%s-%zu", slug.data, number);
     picture->file = picture->name ? tb_arena_format(arena, "%s.csv", picture->name) : NULL;
     if (!picture->file)
       status = tb_context_status(context);
@@ -67,15 +71,17 @@ static tb_status draw(tb_context *context, tb_arena *arena, size_t *count, tb_pi
     script_head(picture);
     status = picture->figure->draw(context, arena, picture->chapter, n_groups, groups, picture);
   }
-  if (status == TB_OK && picture->csv.length > 0) {
-    script_tail(picture);
+  if (status == TB_OK) /* before asking whether there is any */
     status = tb_text_finish(&picture->csv);
-    if (status == TB_OK)
-      status = tb_text_finish(&picture->script);
-    ++*count;
-    return status;
+  bool shown = status == TB_OK && picture->csv.length > 0;
+  if (shown) {
+    script_tail(picture);
+    status = tb_text_finish(&picture->script);
   }
-  tb_pictures_free(1, picture);
+  if (shown && status == TB_OK)
+    ++*count;
+  else
+    tb_pictures_free(1, picture);
   return status;
 }
 

@@ -8,12 +8,41 @@
 
 /* ---- generalisation ---- */
 
+static const char *text_of(const tb_group *group, const char *name) {
+  const tb_config *config = group->runs[0]->outcome->config;
+  for (size_t i = 0; i < tb_config_count(config); i++)
+    if (strcmp(tb_config_option(config, i)->name, name) == 0)
+      return tb_config_text(config, i);
+  return "";
+}
+
+static bool same_problem(const tb_group *a, const tb_group *b) {
+  static const char *const problem[] = { "data", "d", "n", "k", "bias" };
+  for (size_t i = 0; i < sizeof problem / sizeof *problem; i++)
+    if (strcmp(text_of(a, problem[i]), text_of(b, problem[i])) != 0)
+      return false;
+  return true;
+}
+
+/* Whether two groups on the same problem have means beyond each other's intervals: else there is nothing to see. */
+static bool some_differ(size_t count, const tb_group *const *groups, const tb_bar *bars) {
+  for (size_t a = 0; a < count; a++)
+    for (size_t b = 0; b < a; b++) {
+      double gap = fabs(bars[a].mean - bars[b].mean);
+      double half = fmax(bars[a].high - bars[a].mean, bars[b].high - bars[b].mean); /* NaN: a single seed */
+      if (same_problem(groups[a], groups[b]) && gap > 0.005 && !(gap <= half))
+        return true;
+    }
+  return false;
+}
+
 static tb_status draw_generalisation(tb_context *context, tb_arena *arena, const tb_chapter *chapter, size_t n_groups,
                                      tb_group *groups, tb_picture *picture) {
   const char **names = tb_arena_allocate(arena, n_groups, sizeof *names);
   int *colours = tb_arena_allocate(arena, n_groups, sizeof *colours);
   tb_bar *bars = tb_arena_allocate(arena, n_groups, sizeof *bars);
-  if (!names || !colours || !bars)
+  const tb_group **shown = tb_arena_allocate(arena, n_groups, sizeof *shown);
+  if (!names || !colours || !bars || !shown)
     return tb_context_status(context);
   size_t count = 0;
   for (size_t g = 0; g < n_groups; g++) {
@@ -21,10 +50,11 @@ static tb_status draw_generalisation(tb_context *context, tb_arena *arena, const
       return tb_context_status(context);
     if (bars[count].n == 0)
       continue;
+    shown[count] = &groups[g];
     names[count] = groups[g].label;
     colours[count++] = (int)(groups[g].method_index % 8) + 1;
   }
-  if (count < 2)
+  if (!some_differ(count, shown, bars))
     return TB_OK;
   tb_bars plot = { count, names, colours, bars, "test error", false, 0 };
   tb_bars_write(&plot, picture->file, &picture->csv, &picture->script);

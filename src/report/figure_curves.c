@@ -58,7 +58,7 @@ static tb_status draw_margins(tb_context *context, tb_arena *arena, const tb_cha
                     "margin",
                     .steps = tb_counts_steps(n_groups, groups),
                     .log_y = largest_of(count, lines) > 1e3,
-                    .floor = 1e-3,
+                    .floor = 0.1,
                     .level = NAN };
   tb_lines_write(&plot, picture->file, &picture->csv, &picture->script);
   return TB_OK;
@@ -98,7 +98,7 @@ static tb_status draw_angles(tb_context *context, tb_arena *arena, const tb_chap
       if (add_line(context, arena, &groups[g], tb_read_real, name, g, n_series, &count, lines) != TB_OK)
         return tb_context_status(context);
     if (count > before)
-      series[n_series++] = (tb_series){ tb_references[r].label, tb_references[r].colour, 1 };
+      series[n_series++] = (tb_series){ tb_references[r].label, tb_references[r].colour, tb_references[r].dash };
   }
   if (count == 0)
     return TB_OK;
@@ -136,7 +136,11 @@ static double read_exp(const tb_metrics *snapshot, const char *name) {
   return exp(tb_metrics_get(snapshot, name));
 }
 
-/* Below this logarithm the loss is not a floating-point number and its logarithm is drawn instead. */
+static double read_minus(const tb_metrics *snapshot, const char *name) {
+  return -tb_metrics_get(snapshot, name);
+}
+
+/* Below this logarithm the loss is not a floating-point number and minus its logarithm is drawn instead. */
 static const double least_log_loss = -600;
 
 static double least_of(size_t n, const tb_exhibit *const *runs, const char *name) {
@@ -156,7 +160,7 @@ static tb_status draw_loss(tb_context *context, tb_arena *arena, const tb_chapte
   bool representable = least_of(chapter->n, chapter->runs, "log_loss") > least_log_loss;
   size_t count = 0;
   for (size_t g = 0; g < n_groups; g++)
-    if (add_line(context, arena, &groups[g], representable ? read_exp : tb_read_real, "log_loss", layout.panel_of[g],
+    if (add_line(context, arena, &groups[g], representable ? read_exp : read_minus, "log_loss", layout.panel_of[g],
                  layout.series_of[g], &count, lines) != TB_OK)
       return tb_context_status(context);
   if (count == 0)
@@ -167,10 +171,10 @@ static tb_status draw_loss(tb_context *context, tb_arena *arena, const tb_chapte
                     layout.panels,
                     layout.series,
                     lines,
-                    representable ? "loss" : "log loss",
+                    representable ? "loss" : "−log loss",
                     .steps = tb_counts_steps(n_groups, groups),
                     .log_y = true,
-                    .floor = 1e-300,
+                    .floor = representable ? 1e-300 : 0.1,
                     .level = NAN };
   tb_lines_write(&plot, picture->file, &picture->csv, &picture->script);
   return TB_OK;

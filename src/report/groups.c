@@ -77,6 +77,8 @@ static bool is_method(const char *name) {
 
 const char *tb_option_phrase(tb_arena *arena, const tb_config *config, size_t i) {
   const char *name = tb_config_option(config, i)->name, *text = tb_config_text(config, i);
+  if (!*text)
+    return ""; /* unset */
   for (size_t k = 0; k < sizeof phrases / sizeof *phrases; k++) {
     if (strcmp(phrases[k].option, name) != 0)
       continue;
@@ -119,13 +121,27 @@ tb_status tb_chapters_of(tb_context *context, tb_arena *arena, size_t n, const t
 
 /* ---- groups ---- */
 
+/* Differences in options without a meaning are none: a sweep of depth runs the linear model several times over. */
 static bool same_but_seed(const tb_config *a, const tb_config *b) {
   if (tb_config_count(a) != tb_config_count(b))
     return false;
-  for (size_t i = 0; i < tb_config_count(a); i++)
-    if (strcmp(tb_config_option(a, i)->name, "seed") != 0 && strcmp(tb_config_text(a, i), tb_config_text(b, i)) != 0)
+  for (size_t i = 0; i < tb_config_count(a); i++) {
+    const char *name = tb_config_option(a, i)->name;
+    if (strcmp(name, "seed") != 0 && strcmp(tb_config_text(a, i), tb_config_text(b, i)) != 0 &&
+        (has_meaning(a, name) || has_meaning(b, name)))
       return false;
+  }
   return true;
+}
+
+static bool has_seed_of(const tb_group *group, const tb_exhibit *run) {
+  for (size_t r = 0; r < group->n; r++) {
+    const tb_config *config = group->runs[r]->outcome->config;
+    if (!tb_config_find(config, "seed") ||
+        tb_config_integer(config, "seed") == tb_config_integer(run->outcome->config, "seed"))
+      return true;
+  }
+  return false;
 }
 
 /* Whether option i takes several values over the groups in which it means something. */
@@ -209,7 +225,8 @@ tb_status tb_groups_of(tb_context *context, tb_arena *arena, size_t n, const tb_
         return tb_context_status(context);
       ++*count;
     }
-    groups[g].runs[groups[g].n++] = runs[i];
+    if (!has_seed_of(&groups[g], runs[i]))
+      groups[g].runs[groups[g].n++] = runs[i];
   }
   if (*count == 0)
     return TB_OK;

@@ -4,13 +4,11 @@
 #include <string.h>
 
 const tb_reference tb_references[] = {
-  { "l2_svm", "ℓ2 SVM", "ℓ2 SVM", 1 },
-  { "l1_svm", "ℓ1 SVM", "ℓ1 SVM", 2 },
-  { "min_norm", "minimum-norm interpolator", "min ℓ2", 3 },
-  { "min_l1", "minimum-ℓ1 interpolator", "min ℓ1", 4 },
-  { "lp_limit", "limit of the linear programme", "LP", 5 },
-  { "linf_svm", "ℓ∞ SVM", "ℓ∞ SVM", 6 },
-  { "l1_fourier_svm", "ℓ1 SVM in Fourier space", "ℓ1 Fourier", 7 },
+  { "l2_svm", "ℓ2 SVM", "ℓ2 SVM", 1, 1, false },
+  { "l1_svm", "ℓ1 SVM", "ℓ1 SVM", 2, 1, false },
+  { "min_norm", "minimum-norm interpolator", "min ℓ2", 3, 1, false },
+  { "min_l1", "minimum-ℓ1 interpolator", "min ℓ1", 4, 1, false },
+  { "lp_limit", "limit of the linear programme", "LP", 5, 2, true },
 };
 const size_t tb_references_count = sizeof tb_references / sizeof *tb_references;
 

@@ -16,7 +16,8 @@ tb_status tb_layout_of(tb_context *, tb_arena *, size_t n_groups, const tb_group
 /* The references of the studies' angles: how they are called and drawn, the same in every figure. */
 typedef struct tb_reference {
   const char *name, *label, *tag; /* "min_norm", "minimum-norm interpolator", "min ℓ2" */
-  int colour;
+  int colour, dash;               /* the limit of the programme, often equal to another, is dashed above it */
+  bool of_start;                  /* depends on the start of the run, not on the data alone */
 } tb_reference;
 extern const tb_reference tb_references[];
 extern const size_t tb_references_count;

@@ -1,6 +1,7 @@
 /* The frame of the page: head, title, the two sentences, the summary, and the sections one after another. */
 #include "report/page.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <tiebreak/tiebreak.h>
 
@@ -55,6 +56,24 @@ static void add_head(tb_text *page, const char *title) {
 }
 
 /* ---- title and summary ---- */
+
+/* "A paper (its authors 2021)": the authors go below. */
+static void add_title(tb_text *page, const char *title) {
+  const char *authors = strrchr(title, '(');
+  size_t length = strlen(title);
+  bool apart = authors && authors > title + 1 && authors[-1] == ' ' && title[length - 1] == ')';
+  char part[300];
+  snprintf(part, sizeof part, "%.*s", apart ? (int)(authors - 1 - title) : (int)length, title);
+  tb_text_add(page, "<p class=\"paper\">tiebreak report on</p>\n<h1>");
+  tb_write_html(page, part);
+  tb_text_add(page, "</h1>\n");
+  if (!apart)
+    return;
+  snprintf(part, sizeof part, "%.*s", (int)(title + length - 1 - (authors + 1)), authors + 1);
+  tb_text_add(page, "<p class=\"paper\">");
+  tb_write_html(page, part);
+  tb_text_add(page, "</p>\n");
+}
 
 static void add_count(tb_text *page, const char *css_class, size_t count, const char *one, const char *many) {
   tb_text_format(page, "<li class=\"%s\"><b>%zu</b> %s</li>\n", css_class, count, count == 1 ? one : many);
@@ -147,9 +166,8 @@ tb_status tb_page_write(tb_context *context, tb_arena *arena, const tb_source *s
     return tb_context_status(context);
   add_head(page, title);
   tb_text_add(page, "<body>\n<header>\n");
-  tb_text_add(page, "<p class=\"paper\">tiebreak report on</p>\n<h1>");
-  tb_write_html(page, title);
-  tb_text_format(page, "</h1>\n<p class=\"lead\">%s</p>\n", explanation);
+  add_title(page, title);
+  tb_text_format(page, "<p class=\"lead\">%s</p>\n", explanation);
   add_summary(page, source);
   add_navigation(page);
   tb_text_add(page, "</header>\n<main>\n");

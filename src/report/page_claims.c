@@ -32,12 +32,11 @@ static const struct {
                             "tolerance." },
 };
 
-enum { DIGITS = 6 };
-
+/* Six digits where they mean something, three of a rounding error. */
 static void add_number(tb_text *page, double value) {
   if (isfinite(value))
     tb_text_format(page, "<data value=\"%.17g\">", value);
-  tb_write_number(page, value, DIGITS);
+  tb_write_number(page, value, fabs(value) < 1e-4 ? 3 : 6);
   if (isfinite(value))
     tb_text_add(page, "</data>");
 }
@@ -53,6 +52,11 @@ static void add_details(tb_text *page, const tb_verdict *verdict) {
     tb_text_add(page, " Here value − reference = ");
     tb_write_number(page, verdict->value - verdict->reference, 3);
     tb_text_add(page, ".");
+  }
+  if (*verdict->note && verdict->word == TB_HOLDS) {
+    tb_text_add(page, " (");
+    tb_write_html(page, verdict->note);
+    tb_text_add(page, ".)");
   }
   tb_text_add(page, "</p>\n<p>Id: <code>");
   tb_write_html(page, claim->id);
@@ -71,7 +75,7 @@ static void add_claim(tb_text *page, size_t index, const tb_verdict *verdict) {
       css_class, verdict_words[verdict->word].mark, verdict_words[verdict->word].word);
   tb_write_html(page, claim->statement);
   tb_text_add(page, "</p>");
-  if (*verdict->note) {
+  if (*verdict->note && verdict->word != TB_HOLDS) {
     tb_text_add(page, "<p class=\"note\">");
     tb_write_html(page, verdict->note);
     tb_text_add(page, "</p>");
@@ -97,9 +101,9 @@ static void add_claim(tb_text *page, size_t index, const tb_verdict *verdict) {
     tb_text_add(page, "—");
   } else {
     tb_text_add(page, "[");
-    tb_write_number(page, verdict->low, 4);
+    tb_write_number(page, verdict->low, 3);
     tb_text_add(page, ", ");
-    tb_write_number(page, verdict->high, 4);
+    tb_write_number(page, verdict->high, 3);
     tb_text_add(page, "]");
   }
   tb_text_format(page, "</td>\n<td class=\"number\" data-label=\"Runs (seeds)\">%zu (%zu)</td>\n</tr>\n", verdict->runs,

@@ -60,10 +60,14 @@ tb_axis tb_axis_of(double least, double most, bool log_scale) {
   if (!(least <= most))
     return (tb_axis){ log_scale, log_scale ? 0.1 : 0, 1, "%g" };
   if (log_scale) {
-    double low = pow(10, floor(log10(least) + 1e-9)), high = pow(10, ceil(log10(most) - 1e-9));
+    double low = pow(10, floor(log10(least) + 1e-9)), decade = pow(10, floor(log10(most) + 1e-9));
+    double high = most <= decade * 1.05  ? decade
+                  : most <= 2.1 * decade ? 2 * decade
+                  : most <= 5.2 * decade ? 5 * decade
+                                         : 10 * decade;
     if (!(low < high))
       high = 10 * low;
-    return (tb_axis){ true, low, high, low >= 1e-4 && high <= 1e5 ? "%g" : "10^{%T}" };
+    return (tb_axis){ true, low, high, low >= 1e-3 && high <= 1e3 ? "%g" : "10^{%T}" };
   }
   double pad = 0.05 * (most - least);
   if (pad == 0)
@@ -117,19 +121,17 @@ static void time_axis(const tb_lines *lines, tb_text *script) {
 
 static tb_axis value_axis(const tb_lines *lines) {
   extent e = nothing;
-  double smallest_middle = INFINITY;
   for (size_t l = 0; l < lines->n_lines; l++)
     for (size_t i = 0; i < lines->lines[l].curve.n; i++) {
       const tb_curve *curve = &lines->lines[l].curve;
       widen(&e, curve->median[i]);
       widen(&e, curve->low[i]);
       widen(&e, curve->high[i]);
-      smallest_middle = fmin(smallest_middle, curve->median[i]);
     }
   if (isfinite(lines->level))
     widen(&e, lines->level);
   double positive = fmax(e.least_positive, lines->floor);
-  bool log_scale = lines->log_y && e.least >= 0 && smallest_middle >= 0 && e.most > 300 * positive;
+  bool log_scale = lines->log_y && e.most > 300 * positive;
   return tb_axis_of(log_scale ? positive : e.least, e.most, log_scale);
 }
 

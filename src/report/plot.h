@@ -23,10 +23,10 @@ typedef struct tb_lines {
   const tb_series *series;
   const tb_line *lines;
   const char *ylabel;
-  bool steps;             /* time counts steps */
-  bool log_y;             /* allowed: taken when the values span many decades */
-  double floor;           /* smallest value shown on a logarithmic axis */
-  double level;           /* a horizontal line; NaN: none */
+  bool steps;   /* time counts steps */
+  bool log_y;   /* allowed: taken when the values span many decades; what is not positive lies along the edge */
+  double floor; /* smallest value shown on a logarithmic axis */
+  double level; /* a horizontal line; NaN: none */
   const char *extra_name; /* of one more column, a number of each series; NULL: none */
   const double *extra;
 } tb_lines;

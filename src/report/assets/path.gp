@@ -32,8 +32,9 @@ do for [p=1:panels] {
   set xlabel (p + columns > panels ? xlabel : '') offset 0,(text ? 0 : 0.6)
   set ylabel (c == 0 ? ylabel : '')
   if (p > 1) { unset label }
-  do for [k=1:references] {
-    if (reference_x[k] < 0) { set label reference_name[k] at first reference_x[k], first reference_y[k] right textcolor rgb muted noenhanced front } else { set label reference_name[k] at first reference_x[k], first reference_y[k] left textcolor rgb muted noenhanced front }
+  do for [k=1:labels] {
+    if (label_x[k] < 0) { set label label_name[k] at first label_x[k], first label_y[k] right textcolor rgb muted noenhanced front }
+    if (label_x[k] >= 0) { set label label_name[k] at first label_x[k], first label_y[k] left textcolor rgb muted noenhanced front }
   }
   plot for [k=1:references] data using (reference(k) ? 0 : NaN):(0):(column('x')):(column('y')) with vectors nohead linewidth 1.4 dashtype 2 linecolor rgb muted, \
        for [k=1:references] data using (reference(k) ? column('x') : NaN):(column('y')) with points pointtype 7 pointsize 0.5 linecolor rgb muted, \
