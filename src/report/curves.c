@@ -149,6 +149,22 @@ double tb_crossing_of(const tb_outcome *outcome, const char *name, double level)
   return NAN;
 }
 
+double tb_value_at(const tb_outcome *outcome, const char *name, double log_t) {
+  double before = NAN, log_before = NAN;
+  for (size_t s = 0; s < outcome->n_snapshots; s++) {
+    double value = tb_metrics_get(outcome->snapshots[s], name), here = tb_snapshot_log_time(outcome->snapshots[s]);
+    if (isnan(value) || !isfinite(here))
+      continue;
+    if (here == log_t)
+      return value;
+    if (here > log_t)
+      return before + (value - before) * (log_t - log_before) / (here - log_before);
+    before = value;
+    log_before = here;
+  }
+  return NAN;
+}
+
 /* ---- bars ---- */
 
 tb_status tb_bar_of(tb_context *context, const tb_group *group, const char *name, tb_bar *bar) {

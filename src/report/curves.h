@@ -29,6 +29,9 @@ double tb_snapshot_log_time(const tb_metrics *);
 /* Where a run first crosses `level` (from below or above), as log t, interpolated linearly in log t; NaN when never. */
 double tb_crossing_of(const tb_outcome *, const char *name, double level);
 
+/* A metric of a run at any time between its snapshots, interpolated linearly in log t; NaN outside. */
+double tb_value_at(const tb_outcome *, const char *name, double log_t);
+
 /* A final metric of one group: mean with its 95 % interval over the runs (NaN ends for a single run). */
 typedef struct tb_bar {
   size_t n;

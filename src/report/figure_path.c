@@ -104,21 +104,31 @@ static void part_labels(size_t n, ray *rays, double gap) {
         rays[i].label_y = rays[j].label_y - gap;
 }
 
-/* Names and places of labels; the box grows by the room they take.  A pixel is estimated from the width of the picture
- * without them. */
-static bool write_labels(tb_arena *arena, size_t count, ray *rays, size_t panels, bounds *box, tb_text *script) {
-  double pixel = (box->x1 - box->x0) / (panels == 1 ? 330 : 210);
+/* Scales differ where the picture would be a strip. */
+static bool is_strip(const bounds *box) {
+  return box->y1 - box->y0 < 0.15 * (box->x1 - box->x0);
+}
+
+static double room_of(const ray *r) {
+  return 7.5 * (double)tb_longest_of(1, &r->tag) + 12; /* pixels */
+}
+
+/* Names and places of labels; the box grows by the room they take in a panel of about `width` pixels. */
+static bool write_labels(tb_arena *arena, size_t count, ray *rays, double width, bounds *box, tb_text *script) {
   size_t n = count;
-  if (!merge_labels(arena, &n, rays, 5 * pixel))
+  if (!merge_labels(arena, &n, rays, 0.015 * (box->x1 - box->x0)))
     return false;
-  part_labels(n, rays, 16 * pixel);
+  double room = 0;
+  for (size_t r = 0; r < n; r++)
+    room = fmax(room, room_of(&rays[r]));
+  double pixel = (box->x1 - box->x0) / fmax(width - room, 0.3 * width);
+  part_labels(n, rays, is_strip(box) ? 0.1 * (box->y1 - box->y0) : 16 * pixel);
   const char *tags[MOST_RAYS];
   double left = box->x0, right = box->x1;
   for (size_t r = 0; r < n; r++) {
-    double room = (7.5 * (double)tb_longest_of(1, &rays[r].tag) + 10) * pixel;
     tags[r] = rays[r].tag;
-    left = fmin(left, rays[r].x < 0 ? rays[r].x - room : left);
-    right = fmax(right, rays[r].x < 0 ? right : rays[r].x + room);
+    left = fmin(left, rays[r].x < 0 ? rays[r].x - room_of(&rays[r]) * pixel : left);
+    right = fmax(right, rays[r].x < 0 ? right : rays[r].x + room_of(&rays[r]) * pixel);
     box->y0 = fmin(box->y0, rays[r].label_y);
   }
   box->x0 = left;
@@ -158,9 +168,9 @@ static tb_status write_series(tb_context *context, tb_arena *arena, const tb_lay
 }
 
 static void write_axes(const tb_plane *plane, bounds box, tb_text *script) {
-  double pad = 0.05 * fmax(box.x1 - box.x0, box.y1 - box.y0);
-  tb_text_format(script, "xlow = %.10g; xhigh = %.10g; ylow = %.10g; yhigh = %.10g\n", box.x0 - pad, box.x1 + pad,
-                 box.y0 - pad, box.y1 + pad);
+  double pad_x = 0.05 * (box.x1 - box.x0), pad_y = is_strip(&box) ? 0.1 * (box.y1 - box.y0) : pad_x;
+  tb_text_format(script, "xlow = %.10g; xhigh = %.10g; ylow = %.10g; yhigh = %.10g; equal = %d\n", box.x0 - pad_x,
+                 box.x1 + pad_x, box.y0 - pad_y, box.y1 + pad_y, !is_strip(&box));
   if (plane->coordinates) {
     tb_script_word(script, "xlabel", "β₁");
     tb_script_word(script, "ylabel", "β₂");
@@ -205,7 +215,7 @@ static tb_status draw_path(tb_context *context, tb_arena *arena, const tb_chapte
   for (size_t p = 0; p < count; p++)
     add_path(&paths[p], &plane, &layout, &picture->csv, &box);
   size_t n_rays = add_references(arena, count, paths, &plane, radius, &picture->csv, &box, rays);
-  if (!write_labels(arena, n_rays, rays, layout.n_panels, &box, &picture->script))
+  if (!write_labels(arena, n_rays, rays, layout.n_panels == 1 ? 400 : 260, &box, &picture->script))
     return tb_context_status(context);
   write_axes(&plane, box, &picture->script);
   if (!tb_config_find(paths[0].outcome->config, "seed"))

@@ -52,22 +52,25 @@ static tb_status draw_picture(tb_context *context, tb_arena *arena, const char *
   return status;
 }
 
-/* All pictures; what went wrong is told in *trouble. */
+/* All pictures; the first that gnuplot refused is told in source->trouble, with the number of others. */
 static tb_status draw_all(tb_context *context, tb_arena *arena, tb_source *source, tb_drawn *drawn, bool pdf) {
+  size_t refused = 0;
+  const char *first = NULL;
   for (size_t p = 0; p < source->n_pictures; p++) {
     tb_status status = draw_picture(context, arena, source->figures, &source->pictures[p], pdf, &drawn[p]);
     if (status == TB_NO_MEMORY)
       return status;
     if (status == TB_OK)
       continue;
-    source->trouble =
-        tb_arena_format(arena, "%s%sA picture is missing (%s): %s", source->trouble, *source->trouble ? " " : "",
-                        source->pictures[p].name, tb_context_message(context));
-    if (!source->trouble)
-      return TB_NO_MEMORY;
+    if (refused++ == 0)
+      first = tb_arena_format(arena, "%s: %s", source->pictures[p].name, tb_context_message(context));
     tb_context_clear(context);
   }
-  return TB_OK;
+  if (refused == 0)
+    return TB_OK;
+  source->trouble = tb_arena_format(arena, "%zu of %zu pictures are missing. The first, %s", refused,
+                                    source->n_pictures, first ? first : "");
+  return source->trouble ? TB_OK : tb_context_status(context);
 }
 
 /* ---- the report ---- */

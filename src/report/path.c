@@ -40,7 +40,11 @@ size_t tb_path_dimension(const tb_outcome *outcome) {
 static tb_metric_value reference_of(const tb_outcome *outcome, size_t d, const char *name) {
   char metric[64];
   snprintf(metric, sizeof metric, "reference.%s", name);
-  return vector_of(outcome->metrics, metric, d);
+  tb_metric_value value = vector_of(outcome->metrics, metric, d);
+  for (size_t i = 0; value.name && i < d; i++)
+    if (!isfinite(value.values[i])) /* it does not exist on these data */
+      value.name = NULL;
+  return value;
 }
 
 const double *tb_path_reference(tb_arena *arena, const tb_outcome *outcome, size_t d, const char *name) {

@@ -1,6 +1,7 @@
 
 # ---- the picture ----
 in(p, s) = column('panel') == p && column('series') == s
+shown(name) = xlog && column(name) <= 0 ? NaN : column(name)
 top = text ? 0.98 : 1 - (22.0 * legend_rows + 8) / height
 set key noautotitle inside vertical right top
 if (!text) unset key
@@ -23,9 +24,8 @@ set xrange [xlow:xhigh]
 set format x (text && xformat[1:2] eq '10' ? '1e%T' : xformat)
 set xlabel xlabel offset 0,(text ? 0 : 0.6)
 set ylabel ylabel
-set arrow 99 from graph 0, first level to graph 1, first level nohead dashtype 3 linewidth 1.4 linecolor rgb ink
-plot for [s=1:text ? 0 : series] data using (in(1, s) ? column(xcolumn) : NaN):(column('p10')):(column('p90')) with filledcurves linecolor rgb colour[series_colour[s]] fillstyle transparent solid 0.18 noborder, \
-     for [s=1:series] data using (in(1, s) ? column(xcolumn) : NaN):(column('median')) with lines linewidth 2.4 linecolor rgb colour[series_colour[s]] title series_name[s]
+plot for [s=1:text ? 0 : series] data using (in(1, s) ? shown(xcolumn) : NaN):(column('p10')):(column('p90')) with filledcurves linecolor rgb colour[series_colour[s]] fillstyle transparent solid 0.14 noborder, \
+     for [s=1:series] data using (in(1, s) ? shown(xcolumn) : NaN):(column('median')) with lines linewidth 2.4 linecolor rgb colour[series_colour[s]] title series_name[s]
 unset arrow; unset label; unset key; unset logscale
 if (points > 0) {
   set lmargin at screen (columns == 2 ? half + 66 : text ? 10.0 : 76.0) / width
@@ -37,7 +37,7 @@ if (points > 0) {
   set offsets graph 0.08, graph 0.08, graph 0.08, graph 0.08
   set format x '%g'
   set xlabel 'log 1/λ'
-  set ylabel 'time at 45°'
+  set ylabel 'smallest margin half-way'
   point(s, name) = in(2, s) ? column(name) : NaN
   fitted(x) = intercept + slope * x
   if (slope == slope) { set label sprintf('slope %.3f', slope) at graph 0.05, graph 0.92 left textcolor rgb muted }

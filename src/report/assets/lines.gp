@@ -1,6 +1,8 @@
 
 # ---- the picture ----
 in(p, s) = column('panel') == p && column('series') == s
+# Time 0 has no place on a logarithmic axis.
+shown(name) = xlog && column(name) <= 0 ? NaN : column(name)
 # Below the axis' end, zero on a logarithmic axis: along the edge.
 clamp(v) = ylog && v < ylow ? ylow : v
 top = text ? 0.98 : 1 - (22.0 * legend_rows + 8) / height
@@ -34,8 +36,8 @@ do for [p=1:panels] {
   set xlabel (p + columns > panels ? xlabel : '') offset 0,(text ? 0 : 0.6)
   set ylabel (c == 0 ? ylabel : '')
   if (level == level) { set arrow 99 from graph 0, first level to graph 1, first level nohead dashtype 3 linewidth 1.4 linecolor rgb muted }
-  plot for [s=1:text ? 0 : series] data using (in(p, s) ? column(xcolumn) : NaN):(clamp(column('p10'))):(clamp(column('p90'))) with filledcurves linecolor rgb colour[series_colour[s]] fillstyle transparent solid 0.18 noborder, \
-       for [s=1:series] data using (in(p, s) ? column(xcolumn) : NaN):(clamp(column('median'))) with lines linewidth 2.4 dashtype series_dash[s] linecolor rgb colour[series_colour[s]] title series_name[s]
+  plot for [s=1:text ? 0 : series] data using (in(p, s) ? shown(xcolumn) : NaN):(clamp(column('p10'))):(clamp(column('p90'))) with filledcurves linecolor rgb colour[series_colour[s]] fillstyle transparent solid 0.14 noborder, \
+       for [s=1:series] data using (in(p, s) ? shown(xcolumn) : NaN):(clamp(column('median'))) with lines linewidth 2.4 dashtype series_dash[s] linecolor rgb colour[series_colour[s]] title series_name[s]
   if (p == 1) { unset arrow; unset label; unset key }
 }
 unset multiplot

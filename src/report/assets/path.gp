@@ -13,9 +13,9 @@ do for [s=1:text || series < 2 ? 0 : series] {
 }
 set xrange [xlow:xhigh]
 set yrange [ylow:yhigh]
-if (!text) set size ratio -1
+if (!text && equal) set size ratio -1
 # Wide lines below narrow ones, so that paths on top of one another are all seen.
-halo = series > 4 ? 9.0 / (series - 1) : 3.0
+halo = series > 3 ? 7.0 / (series - 1) : 3.0
 set multiplot
 do for [p=1:panels] {
   c = (p - 1) % columns
