@@ -168,7 +168,7 @@ static tb_status write_series(tb_context *context, tb_arena *arena, const tb_lay
 }
 
 static void write_axes(const tb_plane *plane, bounds box, tb_text *script) {
-  double pad_x = 0.05 * (box.x1 - box.x0), pad_y = is_strip(&box) ? 0.1 * (box.y1 - box.y0) : pad_x;
+  double pad_x = 0.05 * (box.x1 - box.x0), pad_y = is_strip(&box) ? fmax(0.1 * (box.y1 - box.y0), 0.2 * pad_x) : pad_x;
   tb_text_format(script, "xlow = %.10g; xhigh = %.10g; ylow = %.10g; yhigh = %.10g; equal = %d\n", box.x0 - pad_x,
                  box.x1 + pad_x, box.y0 - pad_y, box.y1 + pad_y, !is_strip(&box));
   if (plane->coordinates) {

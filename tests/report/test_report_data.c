@@ -7,6 +7,7 @@
 #include "exhibits.h"
 #include "report/curves.h"
 #include "report/layout.h"
+#include "report/path.h"
 #include "report/plot.h"
 #include "report/write.h"
 
@@ -119,6 +120,8 @@ static void crossings(void **state) {
   hand a = hand_new(context, "seed=0", 4, (double[4][2]){ { 0, 90 }, { 1, 80 }, { exp(2), 20 }, { 20, 60 } });
   hand_bind(&a);
   near(tb_crossing_of(&a.outcome, "value", 45), 2 * 35.0 / 60);
+  near(tb_value_at(&a.outcome, "value", 2 * 35.0 / 60), 45);
+  assert_true(isnan(tb_value_at(&a.outcome, "value", 10)));
   assert_true(isnan(tb_crossing_of(&a.outcome, "value", 5)));
   assert_true(isnan(tb_crossing_of(&a.outcome, "absent", 5)));
   hand_free(&a);
@@ -214,6 +217,76 @@ static void labels_tell_lengths_only_where_needed(void **state) {
                    TB_OK);
   assert_int_equal(count, 2);
   assert_string_equal(groups[1].label, "time 2");
+  hand_free(&a), hand_free(&b);
+  tb_arena_free(arena);
+}
+
+/* ---- paths ---- */
+
+static void add_beta(hand *h, size_t i, size_t d, const double *beta) {
+  assert_int_equal(tb_metrics_vector(h->snapshots[i], "beta", d, beta), TB_OK);
+}
+
+/* Two groups of one run each, in one panel. */
+static tb_status find_paths(tb_context *context, tb_arena *arena, hand *a, hand *b, size_t *count, tb_path **paths) {
+  tb_group groups[2] = { { "a", "", "", 0, 1, (const tb_exhibit *[]){ &a->exhibit } },
+                         { "b", "", "", 0, 1, (const tb_exhibit *[]){ &b->exhibit } } };
+  tb_layout layout;
+  double radius;
+  tb_status status = tb_layout_of(context, arena, 2, groups, &layout);
+  return status == TB_OK ? tb_paths_of(context, arena, 2, groups, &layout, count, paths, &radius) : status;
+}
+
+static void paths_end_with_the_shortest(void **state) {
+  tb_context *context = *state;
+  tb_arena *arena = tb_arena_new(context);
+  const double t[3][2] = { { 0, 0 }, { 1, 0 }, { 2, 0 } };
+  hand a = hand_new(context, "seed=0", 3, t), b = hand_new(context, "seed=0 model=dense", 3, t);
+  for (size_t i = 0; i < 3; i++) {
+    add_beta(&a, i, 2, (double[2]){ 3.0 * (double)i, 4.0 * (double)i }); /* norms 0, 5, 10 */
+    add_beta(&b, i, 2, (double[2]){ 0, 3.75 * (double)i });              /* 0, 3.75, 7.5 */
+  }
+  hand_bind(&a), hand_bind(&b);
+  size_t count;
+  tb_path *paths;
+  tb_plane plane;
+  assert_int_equal(find_paths(context, arena, &a, &b, &count, &paths), TB_OK);
+  assert_int_equal(count, 2);
+  assert_int_equal(paths[0].n, 3);
+  near(paths[0].points[4], 4.5); /* (6, 8) cut to norm 7.5 */
+  near(paths[0].points[5], 6);
+  near(paths[1].points[5], 7.5);
+  assert_int_equal(tb_plane_of(context, arena, count, paths, &plane), TB_OK);
+  assert_true(plane.coordinates);
+  /* other data, as a reference tells: not to be compared */
+  assert_int_equal(tb_metrics_vector(a.final, "reference.l2_svm", 2, (double[2]){ 1, 0 }), TB_OK);
+  assert_int_equal(tb_metrics_vector(b.final, "reference.l2_svm", 2, (double[2]){ 0, 1 }), TB_OK);
+  assert_int_equal(find_paths(context, arena, &a, &b, &count, &paths), TB_OK);
+  assert_int_equal(count, 1);
+  hand_free(&a), hand_free(&b);
+  tb_arena_free(arena);
+}
+
+static void plane_of_principal_directions(void **state) {
+  tb_context *context = *state;
+  tb_arena *arena = tb_arena_new(context);
+  const double t[3][2] = { { 0, 0 }, { 1, 0 }, { 2, 0 } };
+  hand a = hand_new(context, "seed=0", 3, t), b = hand_new(context, "seed=0 model=dense", 3, t);
+  /* along −e3 (norms 1, 2) and e1 (2, 4, cut to 2): squared lengths 5 and 8 */
+  for (size_t i = 0; i < 3; i++) {
+    add_beta(&a, i, 4, (double[4]){ 0, 0, -1.0 * (double)i, 0 });
+    add_beta(&b, i, 4, (double[4]){ 2.0 * (double)i, 0, 0, 0 });
+  }
+  hand_bind(&a), hand_bind(&b);
+  size_t count;
+  tb_path *paths;
+  tb_plane plane;
+  assert_int_equal(find_paths(context, arena, &a, &b, &count, &paths), TB_OK);
+  assert_int_equal(tb_plane_of(context, arena, count, paths, &plane), TB_OK);
+  near(plane.u[0], 1);
+  near(plane.v[2], -1);
+  near(plane.share_u, 8.0 / 13);
+  near(plane.share_v, 5.0 / 13);
   hand_free(&a), hand_free(&b);
   tb_arena_free(arena);
 }
@@ -322,6 +395,8 @@ int main(void) {
     cmocka_unit_test_setup_teardown(bar_with_interval, set_up, tear_down),
     cmocka_unit_test_setup_teardown(groups_and_labels, set_up, tear_down),
     cmocka_unit_test_setup_teardown(labels_tell_lengths_only_where_needed, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(paths_end_with_the_shortest, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(plane_of_principal_directions, set_up, tear_down),
     cmocka_unit_test_setup_teardown(axes, set_up, tear_down),
     cmocka_unit_test_setup_teardown(escapes, set_up, tear_down),
     cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
