@@ -11,9 +11,9 @@ static tb_status copy_scan(tb_context *context, const tb_scan *scan, tb_arena *a
     return TB_NO_MEMORY;
   *s = *scan;
   s->results = results;
-  tb_status status = tb_graph_extract(context, scan->body, count, scan->results, results, &s->body);
+  s->body = NULL;
   *copy = s;
-  return status;
+  return tb_graph_extract(context, scan->body, count, scan->results, results, &s->body);
 }
 
 /* Appends a copy of a node whose operands are mapped already; without checks, they passed once. */
@@ -36,14 +36,9 @@ static tb_status copy_node(tb_graph *to, const tb_node *node, const uint32_t *ma
   if (node->name && !(copy->name = tb_arena_text(to->arena, node->name)))
     return TB_NO_MEMORY;
   copy->place.file = node->place.file ? tb_arena_text(to->arena, node->place.file) : NULL;
-  if (node->scan) {
-    copy->scan = NULL;
-    tb_status status = copy_scan(to->context, node->scan, to->arena, &copy->scan);
-    if (status != TB_OK)
-      return status;
-  }
-  to->nodes[to->count++] = copy;
-  return TB_OK;
+  copy->scan = NULL;
+  to->nodes[to->count++] = copy; /* from here on the graph frees what the scan owns */
+  return node->scan ? copy_scan(to->context, node->scan, to->arena, &copy->scan) : TB_OK;
 }
 
 /* Inputs always; of a scan all results. */
@@ -82,7 +77,7 @@ tb_status tb_graph_extract(tb_context *context, const tb_graph *graph, size_t n_
       map[i] = to->count;
       status = copy_node(to, graph->nodes[i], map);
     }
-  for (uint32_t i = 0; i < graph->input_count; i++)
+  for (uint32_t i = 0; i < graph->input_count && status == TB_OK; i++)
     to->inputs[to->input_count++] = map[graph->inputs[i]];
   for (size_t i = 0; i < n_out; i++)
     outputs_new[i] = map[outputs[i]];

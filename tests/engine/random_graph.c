@@ -361,10 +361,66 @@ static void grow_random(builder *b) {
   add(b, tb_multiply(b->g, tb_sin(b->g, noise), a.a), a.bound + 0.1);
 }
 
+/* ---- scans ---- */
+
+typedef struct body_choice {
+  builder *b;
+  uint32_t bits;
+  bool inner; /* a scan within the scan */
+} body_choice;
+
+/* carries: like a, and an integer counter; constants: the key, and one that broadcasts with a */
+static tb_status scan_body(void *user, tb_graph *g, tb_value step, size_t n_carry, const tb_value *carry,
+                           size_t n_slice, const tb_value *slices, size_t n_const, const tb_value *consts,
+                           tb_value *carry_out, size_t n_out, tb_value *outs) {
+  body_choice *choice = user;
+  tb_dtype dtype = choice->b->dtype;
+  uint32_t bits = choice->bits;
+  tb_value x = carry[0], drive = bits & 1 ? tb_scale(g, tb_sin(g, consts[1]), 0.3) : consts[1];
+  if (n_slice)
+    drive = tb_add(g, drive, tb_sin(g, tb_reduce(g, TB_SUM, slices[0], ~0u, false)));
+  if (bits & 2) {
+    tb_value parts[2] = { tb_slice(g, consts[0], 0, 0, 2), tb_reshape(g, step, 1, (size_t[]){ 1 }) };
+    tb_value noise = tb_normal(g, tb_concat(g, 0, 2, parts), bits, TB_FLOAT32, 0, NULL);
+    drive = tb_add(g, drive, tb_sin(g, tb_cast(g, noise, dtype)));
+  }
+  tb_value next = tb_tanh(g, tb_add(g, tb_scale(g, x, bits & 4 ? 0.9 : -1.3), drive));
+  if (choice->inner) {
+    body_choice again = { choice->b, bits >> 1, false };
+    tb_value carries[2] = { next, carry[1] }, ends[2], inner[2];
+    tb_scan(g, 2, bits >> 3 & 1, scan_body, &again, 2, carries, 0, NULL, 2, consts, ends, 2, inner);
+    next = tb_add(g, tb_scale(g, ends[0], 0.5), tb_scale(g, tb_reduce(g, TB_SUM, inner[0], 1, false), 0.1));
+  }
+  carry_out[0] = bits & 8 ? tb_add(g, next, tb_scale(g, x, 0.1)) : next;
+  carry_out[1] = tb_add(g, carry[1], tb_scalar(g, TB_INT32, 1));
+  outs[0] = bits & 16 ? tb_multiply(g, x, tb_cast(g, tb_add(g, step, carry[1]), dtype)) : tb_square(g, next);
+  outs[1] = n_slice && bits & 32 ? tb_sin(g, slices[0]) : tb_reduce(g, TB_SUM, x, ~0u, false);
+  return TB_OK;
+}
+
+static void grow_scan(builder *b) {
+  item a = some(b), c = partner(b, a), xs = some(b);
+  tb_graph *g = b->g;
+  bool sliced = xs.rank > 0 && xs.dims[0] <= 6 && below(b, 4);
+  size_t length = sliced ? xs.dims[0] : below(b, 5);
+  for (size_t i = 1; i <= c.rank; i++) /* the constant must not widen the carry */
+    if (i > a.rank || (c.dims[c.rank - i] != a.dims[a.rank - i] && c.dims[c.rank - i] != 1))
+      return;
+  if (a.elements * (length + 1) > MOST_ELEMENTS)
+    return;
+  body_choice choice = { b, word(b), below(b, 4) == 0 };
+  tb_value carry[2] = { a.a, tb_scalar(g, TB_INT32, 0) }, consts[2] = { b->key, c.a }, ends[2], outs[2];
+  tb_scan(g, length, below(b, 2), scan_body, &choice, 2, carry, sliced, &xs.a, 2, consts, ends, 2, outs);
+  add(b, ends[0], a.bound + 2);
+  add(b, below(b, 2) ? outs[1] : outs[0], (a.bound + 2) * (double)(a.elements + 10));
+  if (below(b, 2))
+    add(b, outs[0], 10 * (a.bound + 2));
+}
+
 static void (*const grow[])(builder *) = {
   grow_unary,  grow_derivative, grow_positive, grow_kink,   grow_binary,        grow_binary, grow_comparison,
   grow_affine, grow_product,    grow_product,  grow_matvec, grow_factorisation, grow_shape,  grow_piece,
-  grow_piece,  grow_reduction,  grow_softmax,  grow_cast,   grow_random,
+  grow_piece,  grow_reduction,  grow_softmax,  grow_cast,   grow_random,        grow_scan,
 };
 
 /* ---- the whole ---- */

@@ -141,6 +141,82 @@ static void test_mistakes(void **state) {
   }
 }
 
+/* ---- scans ---- */
+
+/* What a body may do wrong; user points at which. */
+typedef struct wrong {
+  int how;
+  tb_value outer; /* a value of the outer graph */
+} wrong;
+
+static tb_status wrong_body(void *user, tb_graph *g, tb_value step, size_t n_carry, const tb_value *carry,
+                            size_t n_slice, const tb_value *slices, size_t n_const, const tb_value *consts,
+                            tb_value *carry_out, size_t n_out, tb_value *outs) {
+  const wrong *w = user;
+  outs[0] = carry_out[0] = carry[0];
+  switch (w->how) {
+  case 0: /* reads the outer graph */
+    carry_out[0] = tb_binary_at(at, g, TB_ADD, carry[0], w->outer);
+    break;
+  case 1: /* changes the carry's shape */
+    carry_out[0] = tb_sum(g, carry[0]);
+    break;
+  case 2: /* fails by itself */
+    return TB_BAD_DATA;
+  case 3: /* gives nothing */
+    outs[0] = (tb_value){ -1 };
+    break;
+  case 4: /* asks for an input */
+    tb_input_at(at, g, "more", TB_FLOAT64, 0, NULL);
+    break;
+  case 5: /* makes a mistake */
+    outs[0] = tb_matmul_at(at, g, carry[0], false, carry[0], false);
+    break;
+  case 6: /* gives a value of the outer graph */
+    outs[0] = w->outer;
+    break;
+  }
+  return TB_OK;
+}
+
+static void test_scan_mistakes(void **state) {
+  static const struct {
+    const char *message;
+    tb_status status;
+  } expected[] = {
+    { "add: operand 2 is not a value of this graph", TB_USAGE },
+    { "scan: carry 1 enters as float64[3] and leaves as float64[]", TB_USAGE },
+    { "scan: its body failed: ", TB_BAD_DATA },
+    { "scan: operand 2 is not a value of this graph", TB_USAGE },
+    { "input: a scan's body reads only its carries, slices and constants", TB_USAGE },
+    { "matmul: too few axes: [3] × [3]", TB_USAGE },
+    { "scan: operand 2 is not a value of this graph", TB_USAGE },
+  };
+  for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+    tb_context *context = tb_context_new(NULL, NULL);
+    tb_graph *g;
+    assert_int_equal(tb_graph_new(context, &g), TB_OK);
+    tb_value x = real(g, SHAPE(3)), carry_out, out;
+    wrong w = { (int)i, x };
+    assert_int_equal(tb_scan_at(at, g, 4, false, wrong_body, &w, 1, &x, 0, NULL, 0, NULL, &carry_out, 1, &out),
+                     expected[i].status);
+    assert_string_equal(tb_context_message(context), expected[i].message);
+    assert_string_equal(tb_context_place(context), "model.c:41");
+    assert_true(carry_out.id < 0 && out.id < 0);
+    tb_graph_free(g);
+    tb_context_free(context);
+  }
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_graph *g;
+  assert_int_equal(tb_graph_new(context, &g), TB_OK);
+  tb_value x = real(g, SHAPE(3)), out[2];
+  wrong w = { -1, x };
+  assert_int_equal(tb_scan_at(at, g, 4, false, wrong_body, &w, 1, &x, 1, &x, 0, NULL, out, 1, out + 1), TB_USAGE);
+  assert_string_equal(tb_context_message(context), "scan: slices come from [4,…], got [3]");
+  tb_graph_free(g);
+  tb_context_free(context);
+}
+
 /* The first mistake stays, whatever follows; a program is refused with it. */
 static void test_first_mistake_stays(void **state) {
   tb_context *context = tb_context_new(NULL, NULL);
@@ -162,8 +238,7 @@ static void test_first_mistake_stays(void **state) {
   tb_context_free(context);
 }
 
-/* A mistake inside a derivative names the line that was differentiated; none can arise by itself, so ask for one where
- * the cotangent is the mistake. */
+/* Mistakes of a run: missing arrays, indices outside. */
 static void test_run_mistakes(void **state) {
   tb_context *context = tb_context_new(NULL, NULL);
   tb_graph *g;
@@ -259,8 +334,8 @@ static void test_print(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_mistakes),     cmocka_unit_test(test_first_mistake_stays),
-    cmocka_unit_test(test_run_mistakes), cmocka_unit_test(test_shapes),
-    cmocka_unit_test(test_print),
+    cmocka_unit_test(test_run_mistakes), cmocka_unit_test(test_scan_mistakes),
+    cmocka_unit_test(test_shapes),       cmocka_unit_test(test_print),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
