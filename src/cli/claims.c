@@ -5,6 +5,8 @@
 
 #include "cli.h"
 
+enum { MOST_NARROW = 200 }; /* terminals below that show a claim's statement on a line of its own */
+
 static const char *verdict_word(tb_verdict_word word) {
   return word == TB_HOLDS ? "holds" : word == TB_FAILS ? "fails" : "undecided";
 }
@@ -34,7 +36,7 @@ static void reference_text(const tb_verdict *v, char text[120]) {
   }
 }
 
-static void claim_row(table *t, const tb_verdict *v) {
+static void claim_row(table *t, const tb_verdict *v, bool narrow) {
   char number[40], low[40], high[40], reference[120];
   reference_text(v, reference);
   table_row(t);
@@ -46,7 +48,10 @@ static void claim_row(table *t, const tb_verdict *v) {
   if (!isnan(v->low))
     table_cell(t, 4, COLOUR_NONE, "[%s, %s]", readable_number(v->low, low), readable_number(v->high, high));
   table_cell(t, 5, COLOUR_NONE, "%zu", v->runs);
-  table_cell(t, 6, COLOUR_DIM, "%s", v->claim->statement);
+  if (narrow)
+    table_note(t, v->claim->statement);
+  else
+    table_cell(t, 6, COLOUR_DIM, "%s", v->claim->statement);
 }
 
 tb_status claims_print(cli *c, FILE *out, size_t n, tb_record **records, size_t *failing) {
@@ -57,12 +62,13 @@ tb_status claims_print(cli *c, FILE *out, size_t n, tb_record **records, size_t 
   if (status || count == 0)
     return status;
   static const char *const heads[] = { "verdict", "claim", "value", "reference", "95 % interval", "runs", "statement" };
-  table t = table_new(c, 7);
+  size_t width = terminal_width(out), cols = width > 0 && width < MOST_NARROW ? 6 : 7;
+  table t = table_new(c, cols);
   table_row(&t);
-  for (size_t k = 0; k < 7; k++)
+  for (size_t k = 0; k < cols; k++)
     table_cell(&t, k, COLOUR_BOLD, "%s", heads[k]);
   for (size_t i = 0; i < count; i++) {
-    claim_row(&t, &verdicts[i]);
+    claim_row(&t, &verdicts[i], cols == 6);
     decided[verdicts[i].word]++;
   }
   *failing = decided[TB_FAILS];

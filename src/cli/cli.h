@@ -80,6 +80,7 @@ void message_warning(const cli *, const char *format, ...) TB_PRINTF(2, 3);
 typedef enum colour { COLOUR_NONE, COLOUR_BOLD, COLOUR_RED, COLOUR_GREEN, COLOUR_YELLOW, COLOUR_DIM } colour;
 const char *colour_on(FILE *, colour);
 const char *colour_off(FILE *);
+size_t terminal_width(FILE *); /* characters; 0: not a terminal */
 
 /* Columns aligned by their widest cell (UTF-8 counted by character); a cell may be coloured. */
 typedef struct table {
@@ -87,11 +88,13 @@ typedef struct table {
   size_t cols, rows, room;
   const char **cells; /* rows × cols */
   colour *colours;
+  const char **notes; /* below each row, may be NULL */
   bool failed;
 } table;
 table table_new(cli *, size_t cols);
 void table_cell(table *, size_t col, colour, const char *format, ...) TB_PRINTF(4, 5);
-void table_row(table *); /* begins a row */
+void table_row(table *);                    /* begins a row */
+void table_note(table *, const char *text); /* below the row, dim and indented; the text must last */
 tb_status table_print(table *, FILE *, const char *indent);
 
 /* 12.3 s, 4 min 05 s, 2 h 10 min */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -85,19 +86,27 @@ void table_row(table *t) {
     size_t room = t->room ? 2 * t->room : 32;
     const char **cells = tb_arena_allocate(t->cli->arena, room * t->cols, sizeof *cells);
     colour *colours = tb_arena_allocate(t->cli->arena, room * t->cols, sizeof *colours);
-    if (!cells || !colours) {
+    const char **notes = tb_arena_allocate(t->cli->arena, room, sizeof *notes);
+    if (!cells || !colours || !notes) {
       t->failed = true;
       return;
     }
     if (t->rows) {
       memcpy(cells, t->cells, t->rows * t->cols * sizeof *cells);
       memcpy(colours, t->colours, t->rows * t->cols * sizeof *colours);
+      memcpy(notes, t->notes, t->rows * sizeof *notes);
     }
     t->cells = cells;
     t->colours = colours;
+    t->notes = notes;
     t->room = room;
   }
   t->rows++;
+}
+
+void table_note(table *t, const char *text) {
+  if (!t->failed)
+    t->notes[t->rows - 1] = text;
 }
 
 void table_cell(table *t, size_t col, colour which, const char *format, ...) {
@@ -114,8 +123,18 @@ void table_cell(table *t, size_t col, colour which, const char *format, ...) {
   t->colours[(t->rows - 1) * t->cols + col] = which;
 }
 
-static void print_row(const table *t, size_t r, const size_t *widths, FILE *stream, const char *indent) {
-  size_t last = 0;
+/* Bytes of a text's first `width` characters. */
+static int bytes_of(const char *text, size_t width) {
+  const char *end = text;
+  for (size_t seen = 0; *end; end++)
+    if (((unsigned char)*end & 0xc0) != 0x80 && ++seen > width)
+      break;
+  return (int)(end - text);
+}
+
+/* On a terminal the last column is cut where the line would be longer than `width` (0: not a terminal). */
+static void print_row(const table *t, size_t r, const size_t *widths, size_t width, FILE *stream, const char *indent) {
+  size_t last = 0, used = strlen(indent);
   for (size_t k = 0; k < t->cols; k++)
     if (t->cells[r * t->cols + k] && *t->cells[r * t->cols + k])
       last = k;
@@ -123,25 +142,37 @@ static void print_row(const table *t, size_t r, const size_t *widths, FILE *stre
   for (size_t k = 0; k <= last; k++) {
     const char *cell = t->cells[r * t->cols + k] ? t->cells[r * t->cols + k] : "";
     colour which = t->colours[r * t->cols + k];
-    fprintf(stream, "%s%s%s", which ? colour_on(stream, which) : "", cell, which ? colour_off(stream) : "");
+    bool cut = k == last && width > used + 10 && used + width_of(cell) > width;
+    fprintf(stream, "%s%.*s%s%s", which ? colour_on(stream, which) : "",
+            cut ? bytes_of(cell, width - used - 1) : (int)strlen(cell), cell, cut ? "…" : "",
+            which ? colour_off(stream) : "");
     if (k < last)
       fprintf(stream, "%*s", (int)(widths[k] - width_of(cell) + 2), "");
+    used += widths[k] + 2;
   }
   fputc('\n', stream);
+  if (t->notes[r])
+    fprintf(stream, "%s  %s%s%s\n", indent, colour_on(stream, COLOUR_DIM), t->notes[r], colour_off(stream));
+}
+
+size_t terminal_width(FILE *stream) {
+  struct winsize size;
+  return isatty(fileno(stream)) && ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 
 tb_status table_print(table *t, FILE *stream, const char *indent) {
   size_t *widths = t->failed ? NULL : tb_arena_allocate(t->cli->arena, t->cols + 1, sizeof *widths);
   if (!widths)
     return TB_NO_MEMORY;
+  size_t width = terminal_width(stream);
   for (size_t r = 0; r < t->rows; r++)
     for (size_t k = 0; k < t->cols; k++) {
       const char *cell = t->cells[r * t->cols + k];
-      size_t width = cell ? width_of(cell) : 0;
-      widths[k] = width > widths[k] ? width : widths[k];
+      size_t wide = cell ? width_of(cell) : 0;
+      widths[k] = wide > widths[k] ? wide : widths[k];
     }
   for (size_t r = 0; r < t->rows; r++)
-    print_row(t, r, widths, stream, indent);
+    print_row(t, r, widths, width, stream, indent);
   return TB_OK;
 }
 

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -39,11 +38,6 @@ static void listen(bool on, struct sigaction before[2]) {
 
 /* ---- the line ---- */
 
-static int terminal_width(void) {
-  struct winsize size;
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
-}
-
 static void erase(session *s) {
   if (s->drawn)
     fputs("\r\033[K", stderr);
@@ -51,8 +45,10 @@ static void erase(session *s) {
 }
 
 static void draw(session *s, const char *text) {
-  int width = terminal_width() - 1;
+  int width = (int)terminal_width(stderr) - 1;
   const char *end = text;
+  if (width < 20)
+    width = 79;
   for (int shown = 0; *end && shown < width; shown++) /* by character, not byte */
     for (end++; ((unsigned char)*end & 0xc0) == 0x80; end++)
       ;

@@ -129,6 +129,13 @@ static void write_failure(tb_run *run, tb_manifest *manifest, tb_status status) 
   }
 }
 
+/* A full disk is no end: says how to go on. */
+static void resumable(tb_context *context, const char *name) {
+  char hint[800];
+  snprintf(hint, sizeof hint, "free some space on that disk, then `tiebreak resume %s`", name);
+  tb_fail(context, TB_NO_DISK, tb_context_place(context), hint, "%s", tb_context_message(context));
+}
+
 static tb_status perform(tb_context *context, const tb_member *member, const tb_config *config, tb_manifest *manifest,
                          tb_text *line) {
   tb_run run = { .context = context,
@@ -148,6 +155,8 @@ static tb_status perform(tb_context *context, const tb_member *member, const tb_
     status = run.study->run(&run);
   if (!status)
     status = write_results(&run, manifest, line);
+  if (status == TB_NO_DISK)
+    resumable(context, member->name);
   if (status)
     write_failure(&run, manifest, status);
   tb_run_end(&run);
