@@ -37,7 +37,8 @@ static void say(explanation *e, const char *key, const char *value) {
     return;
   }
   if (strcmp(key, "summary") == 0 || strcmp(key, "details") == 0 || strcmp(key, "statement") == 0)
-    printf("  %s\n", value);
+    for (const char *line = value; *line; line += strcspn(line, "\n"), line += *line == '\n')
+      printf("  %.*s\n", (int)strcspn(line, "\n"), line);
   else
     printf("  %-10s %s\n", key, value);
 }
