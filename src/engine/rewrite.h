@@ -1,0 +1,61 @@
+/* Rewriting: a graph built anew node by node, each looked up among those that stand already and passed through rules.
+ */
+#ifndef TB_ENGINE_REWRITE_H
+#define TB_ENGINE_REWRITE_H
+
+#include "engine/plan.h"
+
+typedef struct tb_rewriter {
+  tb_context *context;
+  tb_graph *to;
+  uint32_t *table; /* open addressing by content: index + 1; released by whoever made the rewriter */
+  uint32_t table_size;
+} tb_rewriter;
+
+static inline const tb_node *tb_rewritten(const tb_rewriter *w, uint32_t index) {
+  return w->to->nodes[index];
+}
+
+/* Appends a node whose shape stands in the template, or finds its equal; no rules. */
+tb_status tb_rewrite_append(tb_rewriter *, const tb_node *, uint32_t count, const uint32_t *operands, uint32_t *index);
+/* The same after constants are folded and the rules were asked. */
+tb_status tb_rewrite_node(tb_rewriter *, const tb_node *, uint32_t count, const uint32_t *operands, uint32_t *index);
+
+/* A template of another operation with the shape of a node. */
+tb_node tb_shaped_like(const tb_node *, tb_op);
+static inline bool tb_is_fill(const tb_node *node) {
+  return node->op == TB_OP_FILL;
+}
+
+/* A rule either gives the answer (true) or leaves the node to the next. */
+typedef struct tb_rule_input {
+  const tb_node *node;
+  uint32_t count;
+  const uint32_t *operands;
+} tb_rule_input;
+typedef bool tb_rewrite_rule(tb_rewriter *, tb_rule_input, uint32_t *index, tb_status *);
+extern tb_rewrite_rule *const tb_rewrite_rules[]; /* ended by NULL */
+tb_rewrite_rule tb_rule_pieces;
+
+/* Changes to a scan's body while it is rebuilt: nodes that become slices (of a tape), or known nodes of another body
+ * that are computed here too, some of which become results (written to the tape).  See tape.c. */
+typedef struct tb_body_edit {
+  const bool *replaced;    /* [nodes]: becomes an input; NULL: none */
+  uint32_t before;         /* position of these inputs */
+  const tb_graph *source;  /* NULL: none */
+  const bool *known;       /* [source nodes] */
+  const uint32_t *same_as; /* [source nodes]: of its known inputs, the node here */
+  uint32_t tape_count;
+  const uint32_t *tape; /* [tape_count]: source nodes; their places follow the outputs in outputs_new */
+} tb_body_edit;
+
+/* Graph → graph with all of the above; keep_input (may be NULL: all) says which inputs stay; edit may be NULL. */
+tb_status tb_rewrite_graph(tb_context *, const tb_graph *, size_t n_out, const uint32_t *outputs,
+                           const bool *keep_input, const tb_body_edit *edit, uint32_t *outputs_new, tb_graph **);
+
+/* One step of moving work from a reverse loop to the forward loop whose entries it reads (tape.c); *to is NULL where
+ * there is nothing to move. */
+tb_status tb_tape(tb_context *, const tb_graph *, size_t n_out, const uint32_t *outputs, uint32_t *outputs_new,
+                  tb_graph **to);
+
+#endif
