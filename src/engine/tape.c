@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { TAPE_MOST = 1 << 25, NONE = UINT32_MAX };
+enum { TAPE_MOST = 1 << 27, NONE = UINT32_MAX };
 
 typedef struct tape {
   tb_context *context;

@@ -255,6 +255,25 @@ static void test_plan_of_a_network(void **unused) {
   tb_context_free(context);
 }
 
+/* The reverse loop of a recurrent net computes no activation again: the forward loop has written them, with their
+ * derivatives, to the tape. */
+static void test_tape(void **unused) {
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_graph *g;
+  assert_int_equal(tb_graph_new(context, &g), TB_OK);
+  const recurrent r = make_recurrent(g, TB_FLOAT64, 6, false, 4, 3);
+  tb_value outputs[4] = { r.loss };
+  tb_gradient(g, r.loss, 3, r.in + 3, outputs + 1);
+  tb_cost cost;
+  char *plan = plan_of(context, g, 4, outputs, &cost);
+  const char *back = strstr(plan, "steps backwards");
+  if (lines_with(plan, "tanh and derivative") != 1 || !back || strstr(back, "tanh,") || strstr(back, "tanh  →"))
+    fail_msg("%s", plan);
+  free(plan);
+  tb_graph_free(g);
+  tb_context_free(context);
+}
+
 static void test_index_out_of_range(void **unused) {
   tb_context *context = tb_context_new(NULL, NULL);
   tb_graph *g;
@@ -277,10 +296,8 @@ static void test_index_out_of_range(void **unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_scans),
-    cmocka_unit_test(test_outputs_on_inputs),
-    cmocka_unit_test(test_plan_of_a_network),
-    cmocka_unit_test(test_index_out_of_range),
+    cmocka_unit_test(test_scans), cmocka_unit_test(test_outputs_on_inputs),  cmocka_unit_test(test_plan_of_a_network),
+    cmocka_unit_test(test_tape),  cmocka_unit_test(test_index_out_of_range),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
