@@ -57,6 +57,7 @@ static void problem_free(tb_context *context, linear_problem *l) {
   tb_release(context, l->place);
   tb_release(context, l->a);
   tb_release(context, l->c);
+  *l = (linear_problem){ 0 }; /* freed once, whoever asks again */
 }
 
 /* m rows ≥ 0 and n columns ≥ 0 to begin with, all coefficients zero. */
