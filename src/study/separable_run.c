@@ -298,6 +298,11 @@ static tb_status save_flow(flowing *w) {
   return progress_save(&w->g, w->s->context, w->run);
 }
 
+static tb_status stop_flow(flowing *w) {
+  tb_status status = save_flow(w);
+  return status ? status : tb_run_stop_status(w->run);
+}
+
 static const char *stop_word(tb_stop why) {
   switch (why) {
   case TB_STOP_LOSS:
@@ -350,10 +355,8 @@ static tb_status stretch(flowing *w, const char **stopped) {
   if (status || (status = separable_look(s, tb_trajectory_theta(w->trajectory), &log_loss, &margin)))
     return status;
   tb_run_progress(w->run, fraction_done(s, tb_trajectory_time(w->trajectory), margin), s->method->name);
-  if (why == TB_STOP_PAUSED) {
-    status = save_flow(w);
-    return !status && tb_run_should_stop(w->run) ? tb_run_stop_status(w->run) : status;
-  }
+  if (why == TB_STOP_PAUSED)
+    return TB_OK;
   if (why != TB_STOP_TIME)
     *stopped = stop_word(why);
   else if (to_snapshot)
@@ -380,8 +383,11 @@ tb_status separable_run_flow(separable *s, tb_run *run) {
     status = tb_trajectory_restore(w.trajectory, w.g.head.clock, w.g.theta);
   else if (!status)
     status = begin(&w, &stopped);
-  while (!status && !stopped)
+  while (!status && !stopped) {
     status = stretch(&w, &stopped);
+    if (!status && !stopped && pause_now(run)) /* at a snapshot the integrator starts anew in any case */
+      status = tb_run_should_stop(run) ? stop_flow(&w) : save_flow(&w);
+  }
   if (!status && strcmp(stopped, "blow_up") == 0)
     status = tb_run_warn(run, "blow-up at t = %.17g: %s", tb_trajectory_time(w.trajectory),
                          tb_trajectory_reason(w.trajectory));
