@@ -240,7 +240,7 @@ static tb_status farkas(tb_context *context, const tb_programme *p, double *ray,
     for (size_t j = n; j < wide; j++)
       c[j] = 1, high[j] = INFINITY;
     tb_programme elastic = { m, wide, c, a, p->row_low, p->row_high, low, high };
-    tb_outcome outcome;
+    tb_outcome outcome = TB_UNBOUNDED;
     status = run_clp(context, &elastic, x, ray, place, &outcome);
     if (status == TB_OK && outcome == TB_OPTIMAL)
       status = polish(context, &elastic, place, x, ray);
