@@ -76,8 +76,8 @@ static void symmetric_product(const tb_product *g, const char *a, const char *b,
   for (size_t i = 0; i < g->m; i += ROWS) {
     const size_t rows = g->m - i < ROWS ? g->m - i : ROWS;
     char *block = c + i * g->ldc * element;
-    g->gemm(g->transpose_a, g->transpose_b, rows, i + rows, g->k, g->alpha, a + i * row_of_a, g->lda, b, g->ldb, 0,
-            NULL, 0, block, g->ldc, scratch);
+    g->gemm(g->transpose_a, g->transpose_b, rows, i + rows, g->k, g->alpha, a + i * row_of_a, g->lda, b, g->ldb,
+            TB_PLUS, 0, NULL, 0, block, g->ldc, scratch);
     g->move->transpose(rows, i, block, g->ldc, c + i * element, g->ldc);
   }
 }
@@ -86,13 +86,13 @@ static void one_product(const tb_product *g, const char *a, const char *b, const
   if (g->symmetric)
     symmetric_product(g, a, b, c, scratch);
   else
-    g->gemm(g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a, g->lda, b, g->ldb, g->beta, d, g->ldd, c,
-            g->ldc, scratch);
+    g->gemm(g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a, g->lda, b, g->ldb, g->with, g->beta, d,
+            g->ldd, c, g->ldc, scratch);
 }
 
 void tb_run_product(const tb_instruction *instruction, tb_frame *frame) {
   const tb_product *g = instruction->detail;
-  const char *a = tb_at(frame, g->a), *b = tb_at(frame, g->b), *d = g->beta == 0 ? NULL : tb_at(frame, g->d);
+  const char *a = tb_at(frame, g->a), *b = tb_at(frame, g->b), *d = g->has_d ? tb_at(frame, g->d) : NULL;
   char *c = tb_at(frame, g->c);
   void *scratch = tb_at(frame, g->scratch);
   if (g->batch_rank == 0) {

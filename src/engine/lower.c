@@ -120,18 +120,18 @@ static tb_status matrix_operand(tb_planner *p, uint32_t index, bool *transpose, 
   return status;
 }
 
-/* The addend seen with the product's shape: rows that run on, each row repeated or not. */
-static tb_status addend_operand(tb_planner *p, const tb_epilogue *e, const tb_node *product, tb_view *view) {
-  const tb_node *node = node_at(p, e->addend);
+/* What is added or multiplied, seen with the product's shape: rows that run on, each row repeated or not. */
+static tb_status other_operand(tb_planner *p, const tb_epilogue *e, const tb_node *product, tb_view *view) {
+  const tb_node *node = node_at(p, e->other);
   tb_view from = { .offset = 0 };
-  tb_status status = tb_view_of(p, e->addend, &from);
+  tb_status status = tb_view_of(p, e->other, &from);
   *view = from;
   const uint32_t r = product->rank;
   if (status == TB_OK && tb_view_reshape(node->rank, node->dims, from.strides, r, product->dims, view->strides) &&
       (view->strides[r - 1] == 1 || product->dims[r - 1] == 1))
     return TB_OK;
   if (status == TB_OK)
-    status = tb_contiguous_view(p, e->addend, view);
+    status = tb_contiguous_view(p, e->other, view);
   tb_strides(r, product->dims, view->strides);
   return status;
 }
@@ -153,13 +153,15 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
   g->k = x->dims[g->transpose_a ? r - 2 : r - 1];
   g->ldc = g->n;
   g->alpha = e->alpha;
-  g->beta = e->addend == TB_NO_BUFFER ? 0 : e->beta;
+  g->has_d = e->other != TB_NO_BUFFER;
+  g->with = e->with;
+  g->beta = g->has_d ? e->beta : 0;
   tb_view a, b, c, d = { .offset = 0 };
   tb_status status = matrix_operand(p, node->operands[0], &g->transpose_a, &g->lda, &a);
   if (status == TB_OK)
     status = matrix_operand(p, node->operands[1], &g->transpose_b, &g->ldb, &b);
-  if (status == TB_OK && e->addend != TB_NO_BUFFER)
-    status = addend_operand(p, e, node, &d);
+  if (status == TB_OK && e->other != TB_NO_BUFFER)
+    status = other_operand(p, e, node, &d);
   if (status == TB_OK)
     status = tb_view_make(p, e->yields, &c);
   if (status != TB_OK)
@@ -177,12 +179,12 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
   }
   g->batch_rank = r - 2;
   g->symmetric = node->operands[0] == node->operands[1] &&
-                 node->attributes.transpose_a != node->attributes.transpose_b && e->addend == TB_NO_BUFFER;
+                 node->attributes.transpose_a != node->attributes.transpose_b && e->other == TB_NO_BUFFER;
   g->move = kernels->move;
   status = tb_touch(p, &a, size, false, &g->a);
   if (status == TB_OK)
     status = tb_touch(p, &b, size, false, &g->b);
-  if (status == TB_OK && e->addend != TB_NO_BUFFER) {
+  if (status == TB_OK && e->other != TB_NO_BUFFER) {
     g->ldd = g->m == 1 ? g->n : d.strides[r - 2];
     const bool in_step = g->batch == 1 && d.offset == c.offset && (g->m == 1 || d.strides[r - 2] == g->n);
     status = in_step ? tb_touch_in_step(p, &d, size, &g->d) : tb_touch(p, &d, size, false, &g->d);
@@ -193,9 +195,12 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
     status = tb_touch(p, &c, size, true, &g->c);
   if (status == TB_OK)
     status = tb_touch_scratch(p, kernels->gemm_scratch * size, &g->scratch);
-  return status == TB_OK
-             ? tb_emit(p, tb_run_product, g, e->addend == TB_NO_BUFFER ? "product" : "product + sum", e->yields)
-             : status;
+  return status == TB_OK ? tb_emit(p, tb_run_product, g,
+                                   !g->has_d             ? "product"
+                                   : g->with == TB_TIMES ? "product × factor"
+                                                         : "product + sum",
+                                   e->yields)
+                         : status;
 }
 
 /* ---- reductions ---- */
@@ -557,7 +562,7 @@ static tb_status lower_node(tb_planner *p, uint32_t index) {
   const tb_node *node = node_at(p, index);
   switch (node->op) {
   case TB_OP_MATMUL:
-    return lower_product(p, &(tb_epilogue){ index, TB_NO_BUFFER, index, 1, 0 });
+    return lower_product(p, &(tb_epilogue){ index, TB_NO_BUFFER, index, 1, 0, TB_PLUS });
   case TB_OP_REDUCE:
     return node->dtype == TB_INT32 ? lower_plain(p, index) : lower_reduce(p, index);
   case TB_OP_SOFTMAX:

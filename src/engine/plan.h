@@ -111,7 +111,9 @@ typedef struct tb_product {
   bool symmetric; /* a·aᵀ: below the diagonal computed, above it copied by move */
   const tb_kernel_move *move;
   size_t m, n, k, lda, ldb, ldc, ldd;
-  double alpha, beta; /* c = alpha·op(a)·op(b) + beta·d */
+  tb_gemm_with with;
+  bool has_d;
+  double alpha, beta; /* c = alpha·op(a)·op(b) + beta·d, or times d */
   tb_address a, b, c, d, scratch;
   uint32_t batch_rank;
   size_t batch_dims[TB_MAX_RANK], batch; /* and byte strides of a, b, c, d */
@@ -250,10 +252,11 @@ typedef struct tb_unit {
   uint32_t *members; /* nodes in order; of a product: the matmul first, the node it yields last */
 } tb_unit;
 
-/* c = alpha·product + beta·addend, recognised around a matmul. */
+/* c = alpha·product + beta·other, or alpha·product·other, recognised around a matmul. */
 typedef struct tb_epilogue {
-  uint32_t matmul, addend, yields; /* nodes; addend is TB_NO_BUFFER where there is none */
+  uint32_t matmul, other, yields; /* nodes; other is TB_NO_BUFFER where there is none */
   double alpha, beta;
+  tb_gemm_with with;
 } tb_epilogue;
 
 typedef struct tb_planner {

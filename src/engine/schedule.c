@@ -1,9 +1,9 @@
 /* Units and their order: which nodes run together, and when.
  *
- * A product takes the sum behind it along (c = alpha·a·b + beta·d: biases, weight updates), with a scale in between.
- * Pointwise nodes of one shape and one level are one group: along every edge the level stays or grows, and it grows
- * wherever a group is left, so no group waits for itself.  Derivatives of an activation meet the activation in its
- * group and share its exponential.  Units then run in dependency order, the ones built first first. */
+ * A product takes the sum or factor behind it along (biases, weight updates, slopes of activations), with a scale
+ * between. Pointwise nodes of one shape and one level are one group: along every edge the level stays or grows, and it
+ * grows wherever a group is left, so no group waits for itself.  Derivatives of an activation meet the activation in
+ * its group and share its exponential.  Units then run in dependency order, the ones built first first. */
 #include "engine/plan.h"
 
 #include <string.h>
@@ -76,6 +76,14 @@ static bool depends(const tb_graph *graph, uint32_t node, uint32_t on, uint32_t 
   return false;
 }
 
+/* A factor of full size, and a product short enough to meet it in registers. */
+static bool can_multiply(const tb_graph *graph, uint32_t matmul, uint32_t other) {
+  const tb_node *node = graph->nodes[matmul], *a = tb_node_operand(graph, node, 0);
+  const size_t k = a->dims[a->rank - (node->attributes.transpose_a ? 2 : 1)];
+  const tb_op op = graph->nodes[other]->op;
+  return k <= TB_GEMM_DEPTH && op != TB_OP_BROADCAST && op != TB_OP_FILL;
+}
+
 static void recognise_product(tb_planner *p, uint32_t index) {
   const tb_graph *graph = p->graph;
   const tb_node *node = graph->nodes[index];
@@ -83,22 +91,29 @@ static void recognise_product(tb_planner *p, uint32_t index) {
   double factor;
   if (node->op == TB_OP_SCALE) { /* a scaled product that no sum takes along */
     if (find_product(p, node->operands[0], &e->matmul, &factor) && factor == 1)
-      *e = (tb_epilogue){ e->matmul, TB_NO_BUFFER, index, node->attributes.value, 0 };
+      *e = (tb_epilogue){ e->matmul, TB_NO_BUFFER, index, node->attributes.value, 0, TB_PLUS };
     else
       e->matmul = TB_NO_BUFFER;
     return;
   }
-  if (node->op != TB_OP_BINARY || (node->attributes.kind != TB_ADD && node->attributes.kind != TB_SUBTRACT) ||
-      !tb_dtype_real(node->dtype))
+  if (node->op != TB_OP_BINARY || !tb_dtype_real(node->dtype))
+    return;
+  const bool times = node->attributes.kind == TB_MULTIPLY;
+  if (!times && node->attributes.kind != TB_ADD && node->attributes.kind != TB_SUBTRACT)
     return;
   const bool minus = node->attributes.kind == TB_SUBTRACT;
   for (int side = 0; side < 2; side++) { /* the product is operand `side` */
     uint32_t matmul, budget = 64;
     const uint32_t other = node->operands[1 - side];
     if (!find_product(p, node->operands[side], &matmul, &factor) || p->epilogues[matmul].matmul != TB_NO_BUFFER ||
-        depends(graph, other, matmul, &budget))
+        depends(graph, other, matmul, &budget) || (times && !can_multiply(graph, matmul, other)))
       continue;
-    *e = (tb_epilogue){ matmul, other, index, minus && side == 1 ? -factor : factor, minus && side == 0 ? -1 : 1 };
+    *e = (tb_epilogue){ matmul,
+                        other,
+                        index,
+                        minus && side == 1 ? -factor : factor,
+                        minus && side == 0 ? -1 : 1,
+                        times ? TB_TIMES : TB_PLUS };
     return;
   }
 }
@@ -152,8 +167,8 @@ static void find_levels(builder *b) {
       const uint32_t l = level_from(b, i, b->pointwise[i], reads->operands[k]);
       level = l > level ? l : level;
     }
-    if (e->matmul != TB_NO_BUFFER && e->addend != TB_NO_BUFFER) {
-      const uint32_t l = level_from(b, i, false, e->addend);
+    if (e->matmul != TB_NO_BUFFER && e->other != TB_NO_BUFFER) {
+      const uint32_t l = level_from(b, i, false, e->other);
       level = l > level ? l : level;
     }
     b->level[i] = level;
@@ -297,10 +312,10 @@ static void for_each_needed(const tb_planner *p, uint32_t unit, void (*each)(voi
     if (u->kind == TB_UNIT_PRODUCT)
       node = p->graph->nodes[e->matmul];
     for (uint32_t k = 0; k <= node->operand_count; k++) {
-      const bool addend = k == node->operand_count;
-      if (addend && (u->kind != TB_UNIT_PRODUCT || e->addend == TB_NO_BUFFER))
+      const bool other = k == node->operand_count;
+      if (other && (u->kind != TB_UNIT_PRODUCT || e->other == TB_NO_BUFFER))
         continue;
-      const uint32_t source = source_of(p->graph, addend ? e->addend : node->operands[k]);
+      const uint32_t source = source_of(p->graph, other ? e->other : node->operands[k]);
       const uint32_t from = p->unit_of[source];
       if (from != UINT32_MAX && from != unit)
         each(user, from);
@@ -381,7 +396,7 @@ tb_status tb_schedule(tb_planner *p) {
     return TB_NO_MEMORY;
   memset(p->unit_of, 0xff, (n + 1) * sizeof *p->unit_of);
   for (uint32_t i = 0; i < n; i++)
-    p->epilogues[i] = (tb_epilogue){ TB_NO_BUFFER, TB_NO_BUFFER, i, 1, 0 };
+    p->epilogues[i] = (tb_epilogue){ TB_NO_BUFFER, TB_NO_BUFFER, i, 1, 0, TB_PLUS };
   count_uses(p);
   for (int sums = 1; sums >= 0; sums--) /* sums first: a scale between product and sum belongs to the sum */
     for (uint32_t i = 0; i < n; i++) {
@@ -392,7 +407,7 @@ tb_status tb_schedule(tb_planner *p) {
       if (e->matmul == TB_NO_BUFFER)
         continue;
       const tb_node *node = p->graph->nodes[i];
-      uint32_t k = node->op == TB_OP_SCALE || e->addend == node->operands[1] ? node->operands[0] : node->operands[1];
+      uint32_t k = node->op == TB_OP_SCALE || e->other == node->operands[1] ? node->operands[0] : node->operands[1];
       for (;; k = p->graph->nodes[k]->operands[0]) {
         b.absorbed[k] = true;
         if (k == e->matmul)

@@ -110,12 +110,13 @@ typedef struct product {
   bool transpose_a, transpose_b;
   size_t m, n, k, lda, ldb, ldc, ldd;
   double alpha, beta;
-  bool apart; /* the addend is not the result itself */
+  bool apart; /* d is not the result itself */
+  tb_gemm_with with;
 } product;
 
 static void run_product(const tb_kernels *kernels, void *out, void *user) {
   const product *p = user;
-  kernels->gemm(p->transpose_a, p->transpose_b, p->m, p->n, p->k, p->alpha, a, p->lda, b, p->ldb, p->beta,
+  kernels->gemm(p->transpose_a, p->transpose_b, p->m, p->n, p->k, p->alpha, a, p->lda, b, p->ldb, p->with, p->beta,
                 p->apart ? c : out, p->apart ? p->ldd : p->ldc, out, p->ldc, scratch);
 }
 
@@ -123,6 +124,8 @@ static void check_product(tb_dtype dtype, product p) {
   fill(dtype, a, (p.transpose_a ? p.k : p.m) * p.lda);
   fill(dtype, b, (p.transpose_b ? p.n : p.k) * p.ldb);
   const size_t elements = p.m * p.ldc;
+  if (p.with == TB_TIMES)
+    p.beta = 1; /* not used */
   if (p.beta == 0)
     for (size_t i = 0; i < elements; i++) /* beta = 0 must not read c */
       set(dtype, before, i, NAN);
@@ -141,8 +144,8 @@ static void check_product(tb_dtype dtype, product p) {
         size += fabs(x * y);
       }
       const double added = p.beta == 0 ? 0 : p.beta * (p.apart ? get(dtype, c, i * p.ldd + j) : old);
-      sum = p.alpha * sum + added;
-      size = fabs(p.alpha) * size + fabs(added);
+      sum = p.with == TB_TIMES ? p.alpha * sum * added : p.alpha * sum + added;
+      size = p.with == TB_TIMES ? fabs(p.alpha * added) * size : fabs(p.alpha) * size + fabs(added);
       for (size_t t = 0; t < count; t++) {
         const double value = get(dtype, outputs[t], i * p.ldc + j);
         if (j >= p.n) /* beyond the columns nothing is touched */
@@ -171,6 +174,7 @@ static void test_gemm(void **unused) {
     p.ldb = (p.transpose_b ? p.k : p.n) + (below(2) ? 0 : below(9));
     p.ldc = p.n + (below(2) ? 0 : below(5));
     p.apart = below(2);
+    p.with = p.k <= TB_GEMM_DEPTH && below(3) == 0 ? TB_TIMES : TB_PLUS;
     p.ldd = below(3) ? p.n + below(3) : 0;
     p.alpha = below(2) ? 1 : uniform();
     p.beta = below(2) ? 0 : below(2) ? 1 : uniform();

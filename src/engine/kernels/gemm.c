@@ -1,10 +1,12 @@
-/* Matrix products: c = alpha·op(a)·op(b) + beta·d, blocked by hand for the registers.
+/* Matrix products: c = alpha·op(a)·op(b) + beta·d or times d, blocked by hand for the registers.
  *
  * One block holds rows × vectors accumulators and walks k: a row of b is loaded, an element of a spread, and every
  * output gains one fused multiply-add a step.  Each output therefore sums in order of k, whatever the block: blocks of
  * K_BLOCK steps, their sums added to c in order.  Odd columns use a masked last vector, odd rows a lower block; nothing
  * is padded.  b is packed into a panel where it is transposed or too wide for its rows to stay in cache. */
 #include "engine/kernels/real.h"
+
+#include <assert.h>
 
 enum {
   K_BLOCK = GEMM_K_BLOCK,
@@ -22,8 +24,9 @@ typedef struct tile {
   size_t last; /* columns in the last vector, 1 … LANES */
   real *c;
   size_t ldc;
-  const real *d; /* added */
+  const real *d; /* added, or multiplied by */
   size_t ldd;
+  tb_gemm_with with;
   real alpha, beta;
 } tile;
 
@@ -38,8 +41,8 @@ INLINE void store_last(real *p, vector v, bool part, size_t count) {
     store(p, v);
 }
 
-/* c[rows × vectors] = alpha Σ_p a[., p] b[p, .] + beta d.  Rows of a are addressed from every third one, because x86
- * adds one or two times a stride for nothing. */
+/* c[rows × vectors] = alpha Σ_p a[., p] b[p, .] + beta d, or times d.  Rows of a are addressed from every third one,
+ * because x86 adds one or two times a stride for nothing. */
 INLINE void block(int rows, int vectors, bool part, const tile *t) {
   vector acc[MAX_ROWS][PANEL_VECTORS];
   UNROLL for (int r = 0; r < rows; r++) {
@@ -60,7 +63,15 @@ INLINE void block(int rows, int vectors, bool part, const tile *t) {
     b += ldb;
   }
   const vector alpha = spread(t->alpha), beta = spread(t->beta);
-  if (t->beta == 0) {
+  if (t->with == TB_TIMES) {
+    UNROLL for (int r = 0; r < rows; r++) {
+      UNROLL for (int v = 0; v < vectors; v++) {
+        const real *d = t->d + (size_t)r * t->ldd + v * LANES;
+        const bool p = part && v == vectors - 1;
+        store_last(t->c + (size_t)r * t->ldc + v * LANES, alpha * acc[r][v] * load_last(d, p, last), p, last);
+      }
+    }
+  } else if (t->beta == 0) {
     UNROLL for (int r = 0; r < rows; r++) {
       UNROLL for (int v = 0; v < vectors; v++)
           store_last(t->c + (size_t)r * t->ldc + v * LANES, alpha * acc[r][v], part && v == vectors - 1, last);
@@ -99,8 +110,9 @@ BLOCKS_1_6(2)
 #if VECTOR_BYTES == 64
 BLOCK(9, 1)
 BLOCK(10, 1)
-BLOCK(11, 1) BLOCK(12, 1) BLOCK(7, 2) BLOCK(8, 2) BLOCK(9, 2) BLOCK(10, 2) BLOCK(11, 2) BLOCK(12, 2) BLOCKS_1_6(3)
-    BLOCK(7, 3) BLOCK(8, 3) BLOCKS_1_6(4) static const size_t max_rows[PANEL_VECTORS] = { 12, 12, 8, 6 };
+BLOCK(11, 1)
+BLOCK(12, 1) BLOCK(7, 2) BLOCK(8, 2) BLOCK(9, 2) BLOCK(10, 2) BLOCK(11, 2) BLOCK(12, 2) BLOCKS_1_6(3) BLOCK(7, 3)
+    BLOCK(8, 3) BLOCKS_1_6(4) static const size_t max_rows[PANEL_VECTORS] = { 12, 12, 8, 6 };
 static block_function *const blocks[PANEL_VECTORS][MAX_ROWS] = {
   { NAMES_1_6(1), block_7_1, block_8_1, block_9_1, block_10_1, block_11_1, block_12_1 },
   { NAMES_1_6(2), block_7_2, block_8_2, block_9_2, block_10_2, block_11_2, block_12_2 },
@@ -124,9 +136,9 @@ static void pack(size_t k, size_t n, const real *b, size_t ldb, real *out) {
 
 /* ---- one column: dot products ---- */
 
-/* c[i] = alpha a[i, .]·x + beta d[i]: MAX_LANES sums an output, then a fixed tree */
-static void dot_rows(size_t m, size_t k, const real *a, size_t lda, const real *x, real alpha, real beta, const real *d,
-                     size_t ldd, real *c, size_t ldc) {
+/* c[i] = alpha a[i, .]·x + beta d[i], or times d[i]: MAX_LANES sums an output, then a fixed tree */
+static void dot_rows(size_t m, size_t k, const real *a, size_t lda, const real *x, real alpha, tb_gemm_with with,
+                     real beta, const real *d, size_t ldd, real *c, size_t ldc) {
   for (size_t i = 0; i < m; i++) {
     const real *row = a + i * lda;
     vector acc[WIDE];
@@ -144,16 +156,18 @@ static void dot_rows(size_t m, size_t k, const real *a, size_t lda, const real *
         acc[w] = fused_vector(load_part(row + q, k - q), load_part(x + q, k - q), acc[w]);
     }
     const real sum = alpha * tree_sum(acc);
-    c[i * ldc] = beta == 0 ? sum : fused(beta, d[i * ldd], sum);
+    c[i * ldc] = with == TB_TIMES ? sum * d[i * ldd] : beta == 0 ? sum : fused(beta, d[i * ldd], sum);
   }
 }
 
 /* ---- the product ---- */
 
-static void scale(size_t m, size_t n, real beta, const real *d, size_t ldd, real *c, size_t ldc) {
+/* What is left of a product over nothing. */
+static void product_of_nothing(size_t m, size_t n, tb_gemm_with with, real beta, const real *d, size_t ldd, real *c,
+                               size_t ldc) {
   for (size_t i = 0; i < m; i++)
     for (size_t j = 0; j < n; j++)
-      c[i * ldc + j] = beta == 0 ? 0 : beta * d[i * ldd + j];
+      c[i * ldc + j] = with == TB_TIMES ? 0 * d[i * ldd + j] : beta == 0 ? 0 : beta * d[i * ldd + j];
 }
 
 /* All rows of one panel of columns, cut into blocks of nearly equal height. */
@@ -172,8 +186,8 @@ static void panel(size_t m, size_t n, tile t) {
 }
 
 static void product(size_t m, size_t n, size_t k, real alpha, const real *a, size_t a_row, size_t a_step,
-                    bool transpose_b, const real *b, size_t ldb, real beta, const real *d, size_t ldd, real *c,
-                    size_t ldc, real *scratch) {
+                    bool transpose_b, const real *b, size_t ldb, tb_gemm_with with, real beta, const real *d,
+                    size_t ldd, real *c, size_t ldc, real *scratch) {
   const bool packed = transpose_b || (n > PANEL && m >= 48 && n * k * sizeof(real) > 32768);
   for (size_t p = 0; p < k; p += K_BLOCK) {
     const size_t depth = k - p < K_BLOCK ? k - p : K_BLOCK;
@@ -186,9 +200,10 @@ static void product(size_t m, size_t n, size_t k, real alpha, const real *a, siz
                  .c = c + j,
                  .ldc = ldc,
                  .alpha = alpha,
-                 .beta = p ? 1 : beta,
-                 .d = p || beta == 0 ? c + j : d + j,
-                 .ldd = p ? ldc : ldd };
+                 .with = with,
+                 .beta = p ? 1 : beta };
+      t.d = p || (with == TB_PLUS && beta == 0) ? c + j : d + j;
+      t.ldd = p ? ldc : ldd;
       if (transpose_b)
         NAME(transpose)(width, depth, b + j * ldb + p, ldb, scratch, PANEL);
       else if (packed)
@@ -201,25 +216,25 @@ static void product(size_t m, size_t n, size_t k, real alpha, const real *a, siz
 }
 
 void NAME(gemm)(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, double alpha_, const void *a_,
-                size_t lda, const void *b_, size_t ldb, double beta_, const void *d_, size_t ldd, void *c_, size_t ldc,
-                void *scratch) {
+                size_t lda, const void *b_, size_t ldb, tb_gemm_with with, double beta_, const void *d_, size_t ldd,
+                void *c_, size_t ldc, void *scratch) {
   const real alpha = (real)alpha_, beta = (real)beta_, *a = a_, *b = b_, *d = d_;
   real *c = c_;
+  assert(with == TB_PLUS || k <= TB_GEMM_DEPTH);
   if (!m || !n)
     return;
   if (!k) {
-    scale(m, n, beta, d, ldd, c, ldc);
+    product_of_nothing(m, n, with, beta, d, ldd, c, ldc);
     return;
   }
   const size_t a_row = transpose_a ? 1 : lda, a_step = transpose_a ? lda : 1;
   const size_t b_step = transpose_b ? 1 : ldb, b_column = transpose_b ? ldb : 1;
   if (n == 1 && !transpose_a && (b_step == 1 || k == 1))
-    dot_rows(m, k, a, lda, b, alpha, beta, d, ldd, c, ldc);
+    dot_rows(m, k, a, lda, b, alpha, with, beta, d, ldd, c, ldc);
   else if (m == 1 && transpose_b && (a_step == 1 || k == 1))
-    dot_rows(n, k, b, ldb, a, alpha, beta, d, 1, c, 1);
-  else if (n == 1 && ldc == 1 &&
-           (ldd == 1 || beta == 0)) /* cᵀ = bᵀ aᵀ: one row, along the rows of op(a)ᵀ if it can be */
-    product(1, m, k, alpha, b, b_column, b_step, !transpose_a, a, lda, beta, d, m, c, m, scratch);
+    dot_rows(n, k, b, ldb, a, alpha, with, beta, d, 1, c, 1);
+  else if (n == 1 && ldc == 1 && (ldd == 1 || (with == TB_PLUS && beta == 0))) /* cᵀ = bᵀ aᵀ: one row */
+    product(1, m, k, alpha, b, b_column, b_step, !transpose_a, a, lda, with, beta, d, m, c, m, scratch);
   else
-    product(m, n, k, alpha, a, a_row, a_step, transpose_b, b, ldb, beta, d, ldd, c, ldc, scratch);
+    product(m, n, k, alpha, a, a_row, a_step, transpose_b, b, ldb, with, beta, d, ldd, c, ldc, scratch);
 }

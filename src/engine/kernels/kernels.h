@@ -44,11 +44,14 @@ typedef struct tb_kernel_pointwise {
   tb_kernel_unary *spread; /* out[r,c] = a[r·lda]: a row scalar made a vector */
 } tb_kernel_pointwise;
 
-/* c[m×n] = alpha·op(a)[m×k]·op(b)[k×n] + beta·d[m×n].  beta = 0 does not read d; ldd = 0 repeats a row (a bias).  c must
- * not overlap a or b; it may be d.  scratch holds tb_kernels::gemm_scratch elements. */
+/* c[m×n] = alpha·op(a)[m×k]·op(b)[k×n] + beta·d[m×n] (TB_PLUS; beta = 0 does not read d), or element by element times d
+ * (TB_TIMES, k ≤ TB_GEMM_DEPTH; beta is not used).  ldd = 0 repeats a row (a bias).  c must not overlap a or b; it may
+ * be d.  scratch holds tb_kernels::gemm_scratch elements. */
+enum { TB_GEMM_DEPTH = 256 }; /* longest sum that is kept in registers */
+typedef enum tb_gemm_with { TB_PLUS, TB_TIMES } tb_gemm_with;
 typedef void tb_kernel_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, double alpha,
-                            const void *a, size_t lda, const void *b, size_t ldb, double beta, const void *d,
-                            size_t ldd, void *c, size_t ldc, void *scratch);
+                            const void *a, size_t lda, const void *b, size_t ldb, tb_gemm_with with, double beta,
+                            const void *d, size_t ldd, void *c, size_t ldc, void *scratch);
 
 typedef struct tb_kernel_reduce {
   /* out[o, i] = reduction over r of a[o, r, i]; strides in elements; the last stride of a is 1 where inner > 1.

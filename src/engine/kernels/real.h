@@ -204,7 +204,11 @@ INLINE real tree_sum(const vector acc[WIDE]) {
 /* ---- the families of one table ---- */
 
 /* A product takes b in panels of k-blocks: K_BLOCK rows, PANEL columns. */
-enum { GEMM_K_BLOCK = 256, GEMM_PANEL_VECTORS = VECTOR_BYTES == 64 ? 4 : 2, GEMM_PANEL = GEMM_PANEL_VECTORS * LANES };
+enum {
+  GEMM_K_BLOCK = TB_GEMM_DEPTH,
+  GEMM_PANEL_VECTORS = VECTOR_BYTES == 64 ? 4 : 2,
+  GEMM_PANEL = GEMM_PANEL_VECTORS * LANES
+};
 tb_kernel_gemm NAME(gemm);
 void NAME(transpose)(size_t rows, size_t cols, const void *a, size_t lda, void *out, size_t ldo);
 extern const tb_kernel_math NAME(math);
