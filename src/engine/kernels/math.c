@@ -157,8 +157,15 @@ INLINE real log1p_(real x) {
 
 /* ---- hyperbolic and logistic ---- */
 
-INLINE real tanh_size(real m) {
-  return -m / (2 + m); /* m = expm1(−2|x|) */
+/* tanh|x| and sech²x from exp(−2|x|) = e = 1 + m, with one division */
+typedef struct slope {
+  real size, first;
+} slope;
+
+INLINE slope tanh_of(real x) {
+  const decay a = decay_of(2 * magnitude(x));
+  const real d = 1 / (2 + a.m);
+  return (slope){ -a.m * d, 4 * a.e * d * d };
 }
 
 INLINE real square_inverse(real e) {
@@ -167,22 +174,21 @@ INLINE real square_inverse(real e) {
 }
 
 INLINE real tanh_(real x) {
-  return with_sign(tanh_size(decay_of(2 * magnitude(x)).m), x);
+  return with_sign(tanh_of(x).size, x);
 }
 
 INLINE real tanh1(real x) {
-  return 4 * square_inverse(decay_of(2 * magnitude(x)).e);
+  return tanh_of(x).first;
 }
 
 INLINE real tanh2(real x) {
-  const decay d = decay_of(2 * magnitude(x));
-  return -8 * square_inverse(d.e) * with_sign(tanh_size(d.m), x);
+  const slope s = tanh_of(x);
+  return -2 * s.first * with_sign(s.size, x);
 }
 
 INLINE real tanh3(real x) {
-  const decay d = decay_of(2 * magnitude(x));
-  const real t = tanh_size(d.m), s = 4 * square_inverse(d.e);
-  return -2 * s * fused(-2 * t, t, s);
+  const slope s = tanh_of(x);
+  return -2 * s.first * fused(-2 * s.size, s.size, s.first);
 }
 
 INLINE real sigmoid_(real x) {
@@ -450,8 +456,8 @@ typedef struct two {
 } two;
 
 INLINE two tanh_pair(real x) {
-  const decay d = decay_of(2 * magnitude(x));
-  return (two){ with_sign(tanh_size(d.m), x), 4 * square_inverse(d.e) };
+  const slope s = tanh_of(x);
+  return (two){ with_sign(s.size, x), s.first };
 }
 
 INLINE two sigmoid_pair(real x) {
@@ -477,9 +483,8 @@ INLINE two gelu_pair2(real x) {
 }
 
 INLINE two tanh_pair2(real x) {
-  const decay d = decay_of(2 * magnitude(x));
-  const real s = square_inverse(d.e);
-  return (two){ 4 * s, -8 * s * with_sign(tanh_size(d.m), x) };
+  const slope s = tanh_of(x);
+  return (two){ s.first, -2 * s.first * with_sign(s.size, x) };
 }
 
 INLINE two sigmoid_pair2(real x) {
@@ -548,8 +553,9 @@ static void map_pair(map_pair_function *f, size_t rows, size_t cols, real *y, si
 KERNEL(negate_)
 KERNEL(magnitude)
 KERNEL(sign_)
-KERNEL(exp_) KERNEL(log_) KERNEL(log1p_) KERNEL(expm1_) KERNEL(sqrt_) KERNEL(reciprocal_) KERNEL(square_) KERNEL(tanh_)
-    KERNEL(erf_) KERNEL(sigmoid_) KERNEL(softplus_) KERNEL(relu_) KERNEL(gelu_) KERNEL(log_sigmoid_) KERNEL(floor_)
+KERNEL(exp_)
+KERNEL(log_) KERNEL(log1p_) KERNEL(expm1_) KERNEL(sqrt_) KERNEL(reciprocal_) KERNEL(square_) KERNEL(tanh_) KERNEL(erf_)
+    KERNEL(sigmoid_) KERNEL(softplus_) KERNEL(relu_) KERNEL(gelu_) KERNEL(log_sigmoid_) KERNEL(floor_)
         KERNEL(log_normal_cdf_) KERNEL(relu1) KERNEL(tanh1) KERNEL(tanh2) KERNEL(tanh3) KERNEL(erf1) KERNEL(erf2)
             KERNEL(erf3) KERNEL(sigmoid1) KERNEL(sigmoid2) KERNEL(sigmoid3) KERNEL(gelu1) KERNEL(gelu2) KERNEL(gelu3)
                 KERNEL(log_normal_cdf1) KERNEL(log_normal_cdf2) KERNEL(log_normal_cdf3) KERNEL(turn_sine)
