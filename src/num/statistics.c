@@ -2,7 +2,7 @@
  *
  * Student's t: the distribution by the regularised incomplete beta function (continued fraction, modified Lentz), its
  * inverse by Newton steps kept in a bracket, on the side where the tail is small so that no digits cancel. */
-#include "num/statistics.h"
+#include <tiebreak/statistics.h>
 
 #include <float.h>
 #include <math.h>

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <tiebreak/study.h>
 
-#include "num/statistics.h"
+#include <tiebreak/statistics.h>
 
 typedef struct observation {
   const tb_outcome *outcome;

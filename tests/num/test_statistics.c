@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "num/statistics.h"
+#include <tiebreak/statistics.h>
 
 #include <math.h>
 #include <string.h>
