@@ -13,7 +13,7 @@ size_t tb_layer_width(const tb_model_shape *shape, size_t k) {
   if (k == 0)
     return shape->inputs;
   if (k >= (size_t)shape->depth)
-    return 1;
+    return shape->outputs ? shape->outputs : 1;
   return shape->widths ? shape->widths[k - 1] : shape->width;
 }
 

@@ -10,7 +10,7 @@
 size_t tb_size_sum(size_t a, size_t b);
 size_t tb_size_product(size_t a, size_t b);
 
-/* Width of layer k's input (k = 0 … depth); layer 0 has the inputs, layer `depth` the scalar output. */
+/* Width of layer k's input (k = 0 … depth); layer 0 has the inputs, layer `depth` the outputs. */
 size_t tb_layer_width(const tb_model_shape *shape, size_t k);
 
 /* theta[R, p] → the block [R, rows, cols] that starts at *offset, which moves past it. */

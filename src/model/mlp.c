@@ -1,5 +1,4 @@
-/* The multi-layer perceptron with biases and a scalar output: h_0 = x, h_k = a(W_k h_{k−1} + b_k), f = W_L h_{L−1} +
- * b_L.
+/* The multi-layer perceptron with biases: h_0 = x, h_k = a(W_k h_{k−1} + b_k), f = W_L h_{L−1} + b_L.
  *
  * theta holds W_1, b_1, …, W_L, b_L; W_k is [width of layer k × width of layer k−1].  It has no predictor map: off the
  * training inputs a natural gradient of it depends on the parametrisation. */
@@ -50,7 +49,7 @@ static tb_value layers(tb_graph *g, const tb_model_shape *shape, tb_value theta,
       h = tb_unary_at(TB_HERE, g, shape->activation, h);
   }
   *count = (size_t)shape->depth;
-  return tb_reshape(g, h, 2, (size_t[]){ replicas, n });
+  return shape->outputs > 1 ? h : tb_reshape(g, h, 2, (size_t[]){ replicas, n });
 }
 
 static tb_value output(tb_graph *g, const tb_model_shape *shape, tb_value theta, tb_value x) {
@@ -65,7 +64,7 @@ static bool can_start(const tb_model_shape *shape) {
 
 const tb_model tb_model_mlp = {
   .name = "mlp",
-  .summary = "a multi-layer perceptron with biases and scalar output; all entries start as N(0, init²)",
+  .summary = "a multi-layer perceptron with biases; all entries start as N(0, init²)",
   .formula = "f(x) = W_L a(… a(W_1 x + b_1) …) + b_L",
   .source = "Zhang, Martens and Grosse 2019, NeurIPS",
   .parameters = parameters,

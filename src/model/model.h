@@ -15,6 +15,7 @@ typedef struct tb_model_shape {
   size_t width;         /* of hidden layers */
   const size_t *widths; /* optional: all hidden widths, depth − 1 of them */
   tb_unary activation;
+  size_t outputs; /* of an mlp; 0 stands for the single output that all others have */
 } tb_model_shape;
 
 enum { TB_MAX_LAYERS = 64 };
@@ -39,7 +40,7 @@ typedef struct tb_model {
                           double *theta);
   /* theta[R,p] → predictor [R,d]; NULL where the model has none. */
   tb_value (*predictor)(tb_graph *, const tb_model_shape *, tb_value theta);
-  /* theta[R,p], x[n,d] (shared) or x[R,n,d] → outputs [R,n]. */
+  /* theta[R,p], x[n,d] (shared) or x[R,n,d] → outputs [R,n], or [R,n,outputs] where there are several. */
   tb_value (*output)(tb_graph *, const tb_model_shape *, tb_value theta, tb_value x);
   bool (*can_start)(const tb_model_shape *); /* accepts a start predictor */
   /* output, and its affine layers in order (at most TB_MAX_LAYERS): every parameter belongs to exactly one of them.

@@ -24,6 +24,9 @@ tb_status tb_model_check(tb_context *context, const tb_model *model, const tb_mo
   if (shape->depth < 1 || shape->depth > MOST_DEPTH)
     return tb_fail(context, TB_USAGE, "option depth", "depth counts weight layers", "depth %d is not in 1 … %d",
                    shape->depth, MOST_DEPTH);
+  if (shape->outputs > 1 && model != &tb_model_mlp)
+    return tb_fail(context, TB_USAGE, NULL, "use model mlp", "model %s has one output, not %zu", model->name,
+                   shape->outputs);
   char name[32];
   size_t rows, cols;
   for (size_t k = 0; model->block(shape, k, name, &rows, &cols); k++)

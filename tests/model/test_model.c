@@ -250,6 +250,38 @@ static void blocks_cover_the_parameters(void **state) {
   assert_false(tb_model_find("mlp")->block(&shape, 4, name, &rows, &cols));
 }
 
+/* Several outputs: column j is the net whose last layer is row j of W_2 and entry j of b_2. */
+static void outputs_side_by_side(void **state) {
+  enum { R = 2, D = 3, H = 4, OUT = 3, ONE = H * D + H + H + 1, ALL = H * D + H + OUT * (H + 1) };
+  const tb_model *mlp = tb_model_find("mlp");
+  const tb_model_shape shape = { .inputs = D, .depth = 2, .width = H, .activation = TB_TANH, .outputs = OUT };
+  const sample single = { "mlp", { .inputs = D, .depth = 2, .width = H, .activation = TB_TANH } };
+  double theta[R * ALL], x[ROWS * D], f[R * ROWS * OUT], one[ONE];
+  assert_int_equal(mlp->parameters(&shape), ALL);
+  check(tb_model_check(context, mlp, &shape));
+  assert_int_equal(tb_model_check(context, tb_model_find("dense"), &shape), TB_USAGE);
+  draw("theta", R * ALL, theta);
+  draw("x", ROWS * D, x);
+  tb_graph *g;
+  check(tb_graph_new(context, &g));
+  const tb_value t = tb_input(g, "theta", TB_FLOAT64, 2, (size_t[]){ R, ALL });
+  const tb_value y = mlp->output(g, &shape, t, tb_input(g, "x", TB_FLOAT64, 2, (size_t[]){ ROWS, D }));
+  tb_program *program;
+  check(tb_program_new(context, g, 1, &y, NULL, &program));
+  check(tb_program_run(program, 2, (const void *[]){ theta, x }, 1, (void *[]){ f }));
+  for (size_t r = 0; r < R; r++)
+    for (size_t j = 0; j < OUT; j++) {
+      const double *own = theta + r * ALL, *last = own + H * D + H;
+      memcpy(one, own, (H * D + H) * sizeof *one);
+      memcpy(one + H * D + H, last + j * H, H * sizeof *one);
+      one[ONE - 1] = last[OUT * H + j];
+      for (size_t i = 0; i < ROWS; i++)
+        assert_true(fabs(f[(r * ROWS + i) * OUT + j] - plain_output(&single, one, x + i * D)) <= 1e-13);
+    }
+  tb_program_free(program);
+  tb_graph_free(g);
+}
+
 static void starts(void **state) {
   const double start[] = { 0.5, 0, -2 };
   double theta[64];
@@ -300,11 +332,9 @@ static void absurd_shapes_are_refused(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(outputs_are_the_definition),
-    cmocka_unit_test(derivatives_agree_with_differences),
-    cmocka_unit_test(predictor_is_the_linear_map),
-    cmocka_unit_test(blocks_cover_the_parameters),
-    cmocka_unit_test(starts),
+    cmocka_unit_test(outputs_are_the_definition),  cmocka_unit_test(derivatives_agree_with_differences),
+    cmocka_unit_test(predictor_is_the_linear_map), cmocka_unit_test(blocks_cover_the_parameters),
+    cmocka_unit_test(outputs_side_by_side),        cmocka_unit_test(starts),
     cmocka_unit_test(absurd_shapes_are_refused),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

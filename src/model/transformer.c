@@ -1,0 +1,272 @@
+/* The transformer's parameters (one table of blocks) and forward pass:
+ *
+ *   post-norm  h ← N(h + A(h)),  h ← N(h + F(h));     pre-norm  h ← h + A(N(h)),  h ← h + F(N(h))
+ *   A: softmax(q kᵀ/√(d/H) + mask) v in each head;    F: W2 a(W1 h + b1) + b2;    N: gain (h − mean)/√(var + ε) + shift
+ *
+ * Activations are [R, B·T, d]: every layer is one product over all places of the batch. */
+#include "model/transformer.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "model/blocks.h"
+#include "model/tokens.h"
+
+/* ---- parameters ---- */
+
+typedef enum size_name { UNIT, WIDTH, THREE_WIDTHS, FOUR_WIDTHS, FEEDFORWARD, VOCABULARY, LENGTH } size_name;
+
+static size_t size_of(const tb_transformer_shape *s, size_name name) {
+  const size_t sizes[] = { 1, s->width, 3 * s->width, 4 * s->width, s->feedforward, s->vocabulary, s->length };
+  return sizes[name];
+}
+
+/* A uniform start has half-width √(gain/inputs). */
+typedef struct entry {
+  const char *name;
+  size_name rows, cols;
+  tb_start start;
+  double gain;
+  size_name inputs;
+} entry;
+
+static const entry embedding = { "E", VOCABULARY, WIDTH, TB_START_NORMAL, 1, UNIT };
+static const entry places = { "P", LENGTH, WIDTH, TB_START_NORMAL, 1, UNIT };
+static const entry layer[] = {
+  { "gain1", UNIT, WIDTH, TB_START_ONE, 0, UNIT },
+  { "shift1", UNIT, WIDTH, TB_START_ZERO, 0, UNIT },
+  { "Wqkv", THREE_WIDTHS, WIDTH, TB_START_UNIFORM, 6, FOUR_WIDTHS },
+  { "bqkv", UNIT, THREE_WIDTHS, TB_START_ZERO, 0, UNIT },
+  { "Wo", WIDTH, WIDTH, TB_START_UNIFORM, 1, WIDTH },
+  { "bo", UNIT, WIDTH, TB_START_ZERO, 0, UNIT },
+  { "gain2", UNIT, WIDTH, TB_START_ONE, 0, UNIT },
+  { "shift2", UNIT, WIDTH, TB_START_ZERO, 0, UNIT },
+  { "W1", FEEDFORWARD, WIDTH, TB_START_UNIFORM, 1, WIDTH },
+  { "b1", UNIT, FEEDFORWARD, TB_START_UNIFORM, 1, WIDTH },
+  { "W2", WIDTH, FEEDFORWARD, TB_START_UNIFORM, 1, FEEDFORWARD },
+  { "b2", UNIT, WIDTH, TB_START_UNIFORM, 1, FEEDFORWARD },
+};
+static const entry last_norm[] = { { "gain", UNIT, WIDTH, TB_START_ONE, 0, UNIT },
+                                   { "shift", UNIT, WIDTH, TB_START_ZERO, 0, UNIT } };
+static const entry read_out[] = { { "U", VOCABULARY, WIDTH, TB_START_UNIFORM, 1, WIDTH },
+                                  { "u", UNIT, VOCABULARY, TB_START_UNIFORM, 1, WIDTH } };
+enum { IN_LAYER = sizeof layer / sizeof *layer };
+
+/* The k-th entry and its layer (0: outside the layers); NULL past the last. */
+static const entry *entry_of(const tb_transformer_shape *s, size_t k, size_t *number) {
+  *number = 0;
+  if (k == 0)
+    return &embedding;
+  k--;
+  if (s->position == TB_POSITION_LEARNED && k-- == 0)
+    return &places;
+  if (k / IN_LAYER < s->layers) {
+    *number = k / IN_LAYER + 1;
+    return &layer[k % IN_LAYER];
+  }
+  k -= IN_LAYER * s->layers;
+  if (!s->post_norm) {
+    if (k < 2)
+      return &last_norm[k];
+    k -= 2;
+  }
+  return k < 2 ? &read_out[k] : NULL;
+}
+
+static bool list(const void *shape, size_t k, tb_block *block) {
+  const tb_transformer_shape *s = shape;
+  size_t number;
+  const entry *e = entry_of(s, k, &number);
+  if (!e)
+    return false;
+  *block = (tb_block){ .rows = size_of(s, e->rows), .cols = size_of(s, e->cols), .start = e->start };
+  block->spread = sqrt(e->gain / (double)size_of(s, e->inputs));
+  if (number)
+    snprintf(block->name, sizeof block->name, "layer%zu.%s", number, e->name);
+  else
+    snprintf(block->name, sizeof block->name, "%s", e->name);
+  return true;
+}
+
+size_t tb_transformer_parameters(const tb_transformer_shape *shape) {
+  return tb_blocks_count(list, shape);
+}
+
+bool tb_transformer_block(const tb_transformer_shape *shape, size_t k, char name[32], size_t *rows, size_t *cols) {
+  return tb_block_read(list, shape, k, name, rows, cols);
+}
+
+void tb_transformer_initialise(const tb_transformer_shape *shape, tb_key key, double *theta) {
+  tb_blocks_start(list, shape, key, theta);
+}
+
+tb_status tb_transformer_check(tb_context *context, const tb_transformer_shape *s) {
+  enum { MOST_SIZE = 1 << 20, MOST_LAYERS = 1000, MOST_PARAMETERS = 1 << 28 };
+  const size_t sizes[] = { s->vocabulary, s->width, s->heads, s->feedforward, s->layers, s->length };
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    if (sizes[i] == 0 || sizes[i] > MOST_SIZE)
+      return tb_fail(context, TB_USAGE, NULL, "vocabulary, width, heads, feedforward, layers and length count from 1",
+                     "a transformer of vocabulary %zu, width %zu, %zu heads, feedforward %zu, %zu layers, length %zu",
+                     s->vocabulary, s->width, s->heads, s->feedforward, s->layers, s->length);
+  if (s->layers > MOST_LAYERS || tb_transformer_parameters(s) > MOST_PARAMETERS)
+    return tb_fail(context, TB_USAGE, NULL, "take a smaller width, feedforward or fewer layers",
+                   "a transformer of more than %d layers or %d parameters", MOST_LAYERS, MOST_PARAMETERS);
+  if (s->width % s->heads != 0)
+    return tb_fail(context, TB_USAGE, "option heads", "take a number of heads that divides the width",
+                   "%zu heads do not divide a width of %zu", s->heads, s->width);
+  if (s->position == TB_POSITION_ROPE && s->width / s->heads % 2 != 0)
+    return tb_fail(context, TB_USAGE, "option heads", "rope turns pairs: width / heads must be even",
+                   "heads of width %zu have no pairs", s->width / s->heads);
+  if (!(s->epsilon > 0))
+    return tb_fail(context, TB_USAGE, NULL, "1e-5 is usual", "layer norms need a positive epsilon, not %g", s->epsilon);
+  return TB_OK;
+}
+
+/* ---- position codes, computed in float64 ---- */
+
+static tb_value counter(tb_graph *g, size_t rows, size_t cols, size_t axis) {
+  return tb_iota(g, TB_FLOAT64, 2, (size_t[]){ rows, cols }, axis);
+}
+
+/* place · 10000^(−2 pair/width), pair [T,n] counting planes */
+static tb_value angle(tb_graph *g, tb_value pair, size_t width) {
+  const tb_value place = counter(g, tb_dim(g, pair, 0), tb_dim(g, pair, 1), 0);
+  return tb_multiply(g, place, tb_exp(g, tb_scale(g, pair, -2 * log(10000) / (double)width)));
+}
+
+static tb_value sinusoidal(tb_graph *g, size_t length, size_t width) {
+  const tb_value column = counter(g, length, width, 1), pair = tb_floor(g, tb_scale(g, column, 0.5));
+  const tb_value odd = tb_subtract(g, column, tb_scale(g, pair, 2)), turn = angle(g, pair, width);
+  return tb_select(g, odd, tb_cos(g, turn), tb_sin(g, turn));
+}
+
+/* What is added to scores[…,H,T,T]: nothing can be seen of later places, and with ALiBi less of distant ones. */
+static tb_value score_bias(tb_graph *g, const tb_transformer_shape *s, size_t length, tb_dtype dtype) {
+  const double blocked = -1e30;
+  const tb_value row = counter(g, length, length, 0), column = counter(g, length, length, 1);
+  const tb_value later = tb_less(g, row, column);
+  if (s->position != TB_POSITION_ALIBI)
+    return tb_cast(g, tb_scale(g, later, blocked), dtype);
+  const tb_value head = tb_shift(g, tb_iota(g, TB_FLOAT64, 3, (size_t[]){ s->heads, 1, 1 }, 0), 1);
+  const tb_value slope = tb_exp(g, tb_scale(g, head, -8 * log(2) / (double)s->heads));
+  const tb_value near = tb_multiply(g, slope, tb_subtract(g, column, row)); /* [H,T,T] */
+  return tb_cast(g, tb_select(g, later, tb_scalar(g, TB_FLOAT64, blocked), near), dtype);
+}
+
+/* ---- forward pass ---- */
+
+typedef struct pass {
+  tb_graph *g;
+  const tb_transformer_shape *s;
+  size_t replicas, batch, length; /* R, B, T */
+  tb_block_walk walk;
+  tb_value bias;         /* of the scores */
+  tb_value cosine, sine; /* [T, h/2], with rope */
+} pass;
+
+/* x[R,n,d] normalised over d, times gain plus shift [R,1,d] */
+static tb_value norm(const pass *p, tb_value x, tb_value gain, tb_value shift) {
+  tb_graph *g = p->g;
+  const tb_value centred = tb_subtract(g, x, tb_reduce(g, TB_MEAN, x, 1u << 2, true));
+  const tb_value variance = tb_reduce(g, TB_MEAN, tb_square(g, centred), 1u << 2, true);
+  const tb_value scale = tb_reciprocal(g, tb_sqrt(g, tb_shift(g, variance, p->s->epsilon)));
+  return tb_add(g, tb_multiply(g, tb_multiply(g, centred, scale), gain), shift);
+}
+
+/* Third `part` of qkv[R,n,3d] by heads: [R,B,H,T,h] */
+static tb_value heads_of(const pass *p, tb_value qkv, size_t part) {
+  const size_t width = p->s->width, heads = p->s->heads;
+  const tb_value own = tb_slice(p->g, qkv, 2, part * width, width);
+  const tb_value split = tb_reshape(p->g, own, 5, (size_t[]){ p->replicas, p->batch, p->length, heads, width / heads });
+  return tb_transpose(p->g, split, (size_t[]){ 0, 1, 3, 2, 4 });
+}
+
+/* x[…,T,h]: the plane of entries i and h/2 + i turned by the place's angle */
+static tb_value turn(const pass *p, tb_value x) {
+  tb_graph *g = p->g;
+  const size_t axis = tb_rank(g, x) - 1, half = tb_dim(g, x, axis) / 2;
+  const tb_value a = tb_slice(g, x, axis, 0, half), b = tb_slice(g, x, axis, half, half);
+  const tb_value turned[] = {
+    tb_subtract(g, tb_multiply(g, a, p->cosine), tb_multiply(g, b, p->sine)),
+    tb_add(g, tb_multiply(g, a, p->sine), tb_multiply(g, b, p->cosine)),
+  };
+  return tb_concat(g, axis, 2, turned);
+}
+
+static tb_value attention(pass *p, tb_value x) {
+  tb_graph *g = p->g;
+  const size_t width = p->s->width, head_width = width / p->s->heads;
+  const tb_value qkv = tb_block_affine(&p->walk, x);
+  tb_value q = heads_of(p, qkv, 0), k = heads_of(p, qkv, 1);
+  const tb_value v = heads_of(p, qkv, 2);
+  if (p->s->position == TB_POSITION_ROPE) {
+    q = turn(p, q);
+    k = turn(p, k);
+  }
+  const tb_value scores = tb_matmul(g, tb_scale(g, q, 1 / sqrt((double)head_width)), false, k, true);
+  const tb_value weights = tb_softmax(g, tb_add(g, scores, p->bias)); /* [R,B,H,T,T] */
+  const tb_value seen = tb_transpose(g, tb_matmul(g, weights, false, v, false), (size_t[]){ 0, 1, 3, 2, 4 });
+  const tb_value joined = tb_reshape(g, seen, 3, (size_t[]){ p->replicas, p->batch * p->length, width });
+  return tb_block_affine(&p->walk, joined);
+}
+
+static tb_value feedforward(pass *p, tb_value x) {
+  const tb_value hidden = tb_unary(p->g, p->s->activation, tb_block_affine(&p->walk, x));
+  return tb_block_affine(&p->walk, hidden);
+}
+
+/* h + branch(h) with its norm before the branch or after the sum. */
+static tb_value residual(pass *p, tb_value h, tb_value (*branch)(pass *, tb_value)) {
+  const tb_value gain = tb_block_take(&p->walk), shift = tb_block_take(&p->walk);
+  if (p->s->post_norm)
+    return norm(p, tb_add(p->g, h, branch(p, h)), gain, shift);
+  return tb_add(p->g, h, branch(p, norm(p, h, gain, shift)));
+}
+
+/* Embedded tokens with the codes that are added to them, [R, B·T, d] */
+static tb_value embed(pass *p, tb_value tokens, tb_dtype dtype) {
+  tb_graph *g = p->g;
+  const size_t width = p->s->width;
+  tb_value h = tb_embed(g, tb_block_take(&p->walk), tokens);
+  if (p->s->scale_embedding)
+    h = tb_scale(g, h, sqrt((double)width));
+  if (p->s->position != TB_POSITION_SINUSOIDAL && p->s->position != TB_POSITION_LEARNED)
+    return h;
+  tb_value code;
+  if (p->s->position == TB_POSITION_LEARNED)
+    code = tb_reshape(g, tb_slice(g, tb_block_take(&p->walk), 1, 0, p->length), 4,
+                      (size_t[]){ p->replicas, 1, p->length, width });
+  else
+    code = tb_cast(g, sinusoidal(g, p->length, width), dtype);
+  h = tb_reshape(g, h, 4, (size_t[]){ p->replicas, p->batch, p->length, width });
+  return tb_reshape(g, tb_add(g, h, code), 3, (size_t[]){ p->replicas, p->batch * p->length, width });
+}
+
+tb_value tb_transformer_logits(tb_graph *g, const tb_transformer_shape *s, tb_value theta, tb_value tokens) {
+  const size_t rank = tb_rank(g, tokens);
+  const tb_dtype dtype = tb_value_dtype(g, theta);
+  pass p = { .g = g,
+             .s = s,
+             .replicas = tb_dim(g, theta, 0),
+             .batch = tb_dim(g, tokens, rank - 2),
+             .length = tb_dim(g, tokens, rank - 1),
+             .walk = { .graph = g, .list = list, .shape = s, .theta = theta } };
+  p.bias = score_bias(g, s, p.length, dtype);
+  if (s->position == TB_POSITION_ROPE) {
+    const size_t head_width = s->width / s->heads;
+    const tb_value turns = angle(g, counter(g, p.length, head_width / 2, 1), head_width);
+    p.cosine = tb_cast(g, tb_cos(g, turns), dtype);
+    p.sine = tb_cast(g, tb_sin(g, turns), dtype);
+  }
+  tb_value h = embed(&p, tokens, dtype);
+  for (size_t l = 0; l < s->layers; l++) {
+    h = residual(&p, h, attention);
+    h = residual(&p, h, feedforward);
+  }
+  if (!s->post_norm) {
+    const tb_value gain = tb_block_take(&p.walk), shift = tb_block_take(&p.walk);
+    h = norm(&p, h, gain, shift);
+  }
+  const tb_value logits = tb_block_affine(&p.walk, h);
+  return tb_reshape(g, logits, 4, (size_t[]){ p.replicas, p.batch, p.length, s->vocabulary });
+}
