@@ -18,8 +18,8 @@ static const tb_option options[] = {
   { "data", TB_FILE, "sparse", "sparse|FILE.csv", ANY, false,
     "points of a sparse teacher drawn by seed, or a CSV with header x1,...,xd,y and labels -1 and 1",
     "sparse: x ~ N(0, I), y = sign(x·teacher)", NULL },
-  { "d", TB_INTEGER, "100", NULL, 1, 1e6, false, "features of data=sparse", NULL, NULL },
-  { "n", TB_INTEGER, "40", NULL, 1, 1e6, false, "points of data=sparse", NULL, NULL },
+  { "d", TB_INTEGER, "50", NULL, 1, 1e6, false, "features of data=sparse", NULL, NULL },
+  { "n", TB_INTEGER, "20", NULL, 1, 1e6, false, "points of data=sparse", NULL, NULL },
   { "k", TB_INTEGER, "1", NULL, 1, 1e6, false,
     "equal non-zero entries of the teacher of data=sparse, at places drawn "
     "by seed",

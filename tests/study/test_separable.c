@@ -248,7 +248,7 @@ static void test_refusals(void **state) {
   refuses("model=mlp fisher=population", TB_USAGE, "needs a linear predictor");
   refuses("model=mlp depth=1 method=gd", TB_USAGE, "no hidden layer");
   refuses("model=dense start=1,2", TB_USAGE, "cannot start from a given predictor");
-  refuses("start=1,2", TB_USAGE, "has 2 numbers, the data have d=100");
+  refuses("start=1,2", TB_USAGE, "has 2 numbers, the data have d=50");
   refuses("k=7 d=3", TB_USAGE, "k=7");
   refuses("n=1000000 d=1000000", TB_USAGE, "are 1e+12 numbers");
   refuses("method=gd at=0.5", TB_USAGE, "not a whole step");
