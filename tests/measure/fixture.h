@@ -1,0 +1,58 @@
+/* What the tests of measure share: a context, checks, matrices with a known spectrum. */
+#ifndef TB_TESTS_MEASURE_FIXTURE_H
+#define TB_TESTS_MEASURE_FIXTURE_H
+
+#include "testing.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include <tiebreak/random.h>
+
+#include "measure/operator.h"
+
+static tb_context *context;
+
+static inline int set_up(void **state) {
+  context = tb_context_new(NULL, NULL);
+  return context ? 0 : -1;
+}
+
+static inline int tear_down(void **state) {
+  tb_context_free(context);
+  return 0;
+}
+
+static inline void check(tb_status status) {
+  if (status != TB_OK)
+    fail_msg("%s: %s", tb_context_place(context), tb_context_message(context));
+}
+
+#define assert_near(a, b, tolerance) near_at(a, b, tolerance, __FILE__, __LINE__)
+static inline void near_at(double a, double b, double tolerance, const char *file, int line) {
+  if (!(fabs(a - b) <= tolerance)) {
+    print_error("%s:%d: %.17g is not %.17g within %g (off by %.3g)\n", file, line, a, b, tolerance, a - b);
+    _fail(file, line);
+  }
+}
+
+/* a[p×p] = H diag(values) H with the reflection H = 1 − 2uuᵀ: its eigenvectors are the rows of H, to rounding. */
+static inline void spectral_matrix(size_t p, const double *values, uint64_t seed, double *a, double *vectors) {
+  double u[256], size = 0;
+  assert_true(p <= 256);
+  tb_random_normal((tb_key){ .seed = seed }, 0, p, u);
+  for (size_t i = 0; i < p; i++)
+    size += u[i] * u[i];
+  for (size_t i = 0; i < p; i++)
+    for (size_t j = 0; j < p; j++)
+      vectors[i * p + j] = (i == j) - 2 * u[i] * u[j] / size;
+  for (size_t i = 0; i < p; i++)
+    for (size_t j = 0; j < p; j++) {
+      double sum = 0;
+      for (size_t k = 0; k < p; k++)
+        sum += vectors[k * p + i] * values[k] * vectors[k * p + j];
+      a[i * p + j] = sum;
+    }
+}
+
+#endif
