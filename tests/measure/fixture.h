@@ -36,16 +36,26 @@ static inline void near_at(double a, double b, double tolerance, const char *fil
   }
 }
 
-/* a[p×p] = H diag(values) H with the reflection H = 1 − 2uuᵀ: its eigenvectors are the rows of H, to rounding. */
+/* a[p×p] = Vᵀ diag(values) V, V a product of reflections 1 − 2uuᵀ: its rows are eigenvectors, to rounding. */
 static inline void spectral_matrix(size_t p, const double *values, uint64_t seed, double *a, double *vectors) {
-  double u[256], size = 0;
+  enum { REFLECTIONS = 4 };
+  double u[256];
   assert_true(p <= 256);
-  tb_random_normal((tb_key){ .seed = seed }, 0, p, u);
-  for (size_t i = 0; i < p; i++)
-    size += u[i] * u[i];
-  for (size_t i = 0; i < p; i++)
-    for (size_t j = 0; j < p; j++)
-      vectors[i * p + j] = (i == j) - 2 * u[i] * u[j] / size;
+  for (size_t i = 0; i < p * p; i++)
+    vectors[i] = i % (p + 1) == 0;
+  for (uint32_t k = 0; k < REFLECTIONS; k++) {
+    double size = 0;
+    tb_random_normal((tb_key){ .seed = seed, .step = k }, 0, p, u);
+    for (size_t i = 0; i < p; i++)
+      size += u[i] * u[i];
+    for (size_t i = 0; i < p; i++) {
+      double dot = 0;
+      for (size_t j = 0; j < p; j++)
+        dot += vectors[i * p + j] * u[j];
+      for (size_t j = 0; j < p; j++)
+        vectors[i * p + j] -= 2 * dot * u[j] / size;
+    }
+  }
   for (size_t i = 0; i < p; i++)
     for (size_t j = 0; j < p; j++) {
       double sum = 0;

@@ -1,0 +1,37 @@
+/* Hutchinson's estimators of trace and diagonal: tr A = E zᵀAz, diag A = E z ∘ Az for E zzᵀ = 1.
+ *
+ * Sources: Hutchinson 1990 (Rademacher probes, variance 2 Σ_{i≠j} A_ij²); normal probes have variance 2 ‖A‖_F²;
+ * Bekas, Kokiopoulou and Saad 2007 (diagonal). */
+#ifndef TB_MEASURE_HUTCHINSON_H
+#define TB_MEASURE_HUTCHINSON_H
+
+#include <tiebreak/random.h>
+
+#include "measure/operator.h"
+
+typedef enum tb_probe { TB_PROBE_RADEMACHER, TB_PROBE_NORMAL } tb_probe;
+
+typedef struct tb_estimate {
+  double value;
+  double se;       /* standard error over probes; NaN where one probe alone was drawn; 0 where the value is exact */
+  size_t products; /* with the operator */
+} tb_estimate;
+
+/* Unbiased estimate of tr A from `probes` ≥ 1 products.  Cost the products; memory 2 p block. */
+tb_status tb_hutchinson_trace(const tb_operator *, tb_probe, size_t probes, tb_key, tb_estimate *trace);
+
+/* Coordinates start … start + length − 1. */
+typedef struct tb_span {
+  size_t start, length;
+} tb_span;
+
+/* The same for diagonal blocks A_bb, from the same probes: samples[probes×spans] = z_bᵀ (Az)_b, whose mean over probes
+ * estimates tr A_bb without bias (a mean over spans that cover 1 … p adds up to the trace). */
+tb_status tb_hutchinson_samples(const tb_operator *, tb_probe, size_t probes, tb_key, size_t spans, const tb_span *,
+                                double *samples);
+
+/* diagonal[p] = Σ z ∘ Az / Σ z ∘ z and its standard error se[p] (may be NULL): unbiased for Rademacher probes, biased
+ * by O(1 / probes) for normal ones. */
+tb_status tb_hutchinson_diagonal(const tb_operator *, tb_probe, size_t probes, tb_key, double *diagonal, double *se);
+
+#endif
