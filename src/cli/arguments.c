@@ -19,6 +19,7 @@ const flag flags[] = {
   { "--quick", NULL, "small sizes, minutes on two cores (default)", FLAG_LEVEL },
   { "--full", NULL, "the published sizes", FLAG_LEVEL },
   { "--pdf", NULL, "also a PDF of every figure", FLAG_PDF },
+  { "--plot", NULL, "also the figures as text, as wide as the terminal", FLAG_PLOT },
   { "--format", "NAME", "csv or npz", FLAG_FORMAT },
   { "--report", "FILE", "where to write the report (default: report.html)", FLAG_REPORT },
   { "--steps", "N", "timed steps (default: enough for a steady median)", FLAG_STEPS },
@@ -136,7 +137,7 @@ static void set_switch(cli *c, const flag *f) {
     bool *field;
   } switches[] = { { "--json", &c->json },       { "--quiet", &c->quiet },   { "--help", &c->help },
                    { "--dry-run", &c->dry_run }, { "--strict", &c->strict }, { "--quick", &c->quick },
-                   { "--full", &c->full },       { "--pdf", &c->pdf } };
+                   { "--full", &c->full },       { "--pdf", &c->pdf },       { "--plot", &c->plot } };
   for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
     if (strcmp(f->name, switches[i].name) == 0)
       *switches[i].field = true;

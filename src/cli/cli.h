@@ -16,7 +16,7 @@ typedef struct cli {
   const char **words;
   size_t *columns;
   /* flags */
-  bool help, version, json, quiet, dry_run, strict, quick, full, pdf;
+  bool help, version, json, quiet, dry_run, strict, quick, full, pdf, plot;
   long threads, steps;                             /* 0: all cores */
   double time_limit, checkpoint_every;             /* seconds; 0: none, default */
   const char *out, *runs, *format, *name, *report; /* NULL: not given */
@@ -35,7 +35,8 @@ enum {
   FLAG_FORMAT = 128,
   FLAG_RUNNING = 256, /* --name, --time-limit, --checkpoint-every */
   FLAG_STEPS = 512,
-  FLAG_REPORT = 1024
+  FLAG_REPORT = 1024,
+  FLAG_PLOT = 2048
 };
 
 typedef struct verb {

@@ -75,6 +75,19 @@ static tb_status show_many(cli *c, size_t n, tb_record **records) {
   return table_print(&t, stdout, "");
 }
 
+/* The figures as gnuplot's text, for the terminal at hand. */
+static tb_status plot(cli *c, size_t n, tb_record **records) {
+  int columns = (int)terminal_width(stdout);
+  tb_text text = tb_text_new(c->context);
+  tb_status status = tb_report_terminal(c->context, n, records, columns >= 40 ? columns : 100, &text);
+  if (!status)
+    status = tb_text_finish(&text);
+  if (!status && text.data)
+    fputs(text.data, stdout);
+  tb_text_free(&text);
+  return status;
+}
+
 static tb_status show(cli *c) {
   size_t n, failing;
   tb_record **records;
@@ -88,6 +101,8 @@ static tb_status show(cli *c) {
     status = n == 1 ? show_one(c, records[0]) : show_many(c, n, records);
     if (!status)
       status = claims_print(c, stdout, n, records, &failing);
+    if (!status && c->plot)
+      status = plot(c, n, records);
   }
   free_records(n, records);
   return status;
@@ -95,10 +110,10 @@ static tb_status show(cli *c) {
 
 const verb verb_show = {
   .name = "show",
-  .usage = "RUN",
-  .summary = "options, metrics and claims of a run or batch",
+  .usage = "RUN [--plot]",
+  .summary = "options, metrics and claims of a run or batch; --plot draws its figures as text",
   .details = "RUN is a run's or batch's name in the folder of runs, or a folder; BATCH/0007 is one run of a batch.",
-  .flags = FLAG_RUNS | FLAG_OUT,
+  .flags = FLAG_RUNS | FLAG_OUT | FLAG_PLOT,
   .least = 1,
   .most = 1000,
   .run = show,
