@@ -47,32 +47,15 @@ static tb_status probe_blocks(const tb_operator *a, tb_probe kind, size_t probes
 
 /* ---- traces ---- */
 
-typedef struct sampling {
-  size_t spans;
-  const tb_span *span;
-  double *samples;
-} sampling;
-
 static void take_samples(void *user, size_t p, size_t first, size_t count, const double *z, const double *product) {
-  const sampling *s = user;
+  double *samples = user;
   for (size_t i = 0; i < count; i++)
-    for (size_t b = 0; b < s->spans; b++) {
-      const size_t at = i * p + s->span[b].start;
-      s->samples[(first + i) * s->spans + b] = tb_dot(s->span[b].length, z + at, product + at);
-    }
-}
-
-tb_status tb_hutchinson_samples(const tb_operator *a, tb_probe kind, size_t probes, tb_key key, size_t spans,
-                                const tb_span *span, double *samples) {
-  return probe_blocks(a, kind, probes, key, take_samples, &(sampling){ spans, span, samples });
+    samples[first + i] = tb_dot(p, z + i * p, product + i * p);
 }
 
 tb_status tb_hutchinson_trace(const tb_operator *a, tb_probe kind, size_t probes, tb_key key, tb_estimate *trace) {
-  const tb_span all = { 0, a->dimension };
   double *samples = tb_allocate(a->context, probes, sizeof *samples);
-  tb_status status = samples ? TB_OK : TB_NO_MEMORY;
-  if (status == TB_OK)
-    status = tb_hutchinson_samples(a, kind, probes, key, 1, &all, samples);
+  tb_status status = samples ? probe_blocks(a, kind, probes, key, take_samples, samples) : TB_NO_MEMORY;
   if (status == TB_OK)
     *trace = (tb_estimate){ .value = tb_mean_of(probes, samples),
                             .se = tb_sd_of(probes, samples) / sqrt((double)probes),

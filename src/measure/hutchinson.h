@@ -20,16 +20,6 @@ typedef struct tb_estimate {
 /* Unbiased estimate of tr A from `probes` ≥ 1 products.  Cost the products; memory 2 p block. */
 tb_status tb_hutchinson_trace(const tb_operator *, tb_probe, size_t probes, tb_key, tb_estimate *trace);
 
-/* Coordinates start … start + length − 1. */
-typedef struct tb_span {
-  size_t start, length;
-} tb_span;
-
-/* The same for diagonal blocks A_bb, from the same probes: samples[probes×spans] = z_bᵀ (Az)_b, whose mean over probes
- * estimates tr A_bb without bias (a mean over spans that cover 1 … p adds up to the trace). */
-tb_status tb_hutchinson_samples(const tb_operator *, tb_probe, size_t probes, tb_key, size_t spans, const tb_span *,
-                                double *samples);
-
 /* diagonal[p] = Σ z ∘ Az / Σ z ∘ z and its standard error se[p] (may be NULL): unbiased for Rademacher probes, biased
  * by O(1 / probes) for normal ones. */
 tb_status tb_hutchinson_diagonal(const tb_operator *, tb_probe, size_t probes, tb_key, double *diagonal, double *se);

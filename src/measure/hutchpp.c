@@ -1,7 +1,6 @@
 /* Sketch, exact part, rest. */
 #include "measure/hutchpp.h"
 
-#include <float.h>
 #include <math.h>
 
 #include <tiebreak/statistics.h>
@@ -30,7 +29,7 @@ static tb_status span(sketch *s, size_t third, tb_key key) {
     for (size_t i = 0; i < count; i++)
       largest = fmax(largest, tb_norm(s->p, s->q + (first + i) * s->p));
   }
-  s->rank = tb_orthonormalise(s->p, 0, third, s->q, 10 * DBL_EPSILON * largest, s->work);
+  s->rank = tb_orthonormalise(s->p, 0, third, s->q, tb_rounding_floor(s->p, largest), s->work);
   return TB_OK;
 }
 

@@ -8,7 +8,6 @@
  * `block` times.  A fresh start vector then looks for further copies, until one such search changes nothing. */
 #include "measure/lanczos.h"
 
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -162,7 +161,7 @@ static tb_status advance(krylov *k, bool *over) {
   }
   const size_t count = k->newest < space ? k->newest : space;
   memcpy(k->q + k->size * k->p, k->left, count * k->p * sizeof *k->q);
-  k->fresh = tb_orthonormalise(k->p, k->size, count, k->q, 10 * DBL_EPSILON * k->largest, k->work);
+  k->fresh = tb_orthonormalise(k->p, k->size, count, k->q, tb_rounding_floor(k->p, k->largest), k->work);
   if (k->fresh > 0)
     return TB_OK;
   k->invariant = true;

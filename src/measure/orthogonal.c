@@ -2,6 +2,8 @@
  * twice is enough): orthogonal to machine precision however dependent the vectors are. */
 #include "measure/orthogonal.h"
 
+#include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "num/linear.h"
@@ -32,4 +34,8 @@ size_t tb_orthonormalise(size_t p, size_t n, size_t count, double *basis, double
     kept++;
   }
   return kept - n;
+}
+
+double tb_rounding_floor(size_t p, double largest) {
+  return 10 * sqrt((double)p) * DBL_EPSILON * largest;
 }

@@ -9,4 +9,8 @@
  * move up.  Returns how many stay.  work[n + count].  Cost about 4 p count (n + count) multiply-adds. */
 size_t tb_orthonormalise(size_t p, size_t n, size_t count, double *basis, double floor, double *work);
 
+/* Size below which a vector made from products with an operator is nothing but their rounding: 10 √p ε times the
+ * largest product's. */
+double tb_rounding_floor(size_t p, double largest);
+
 #endif
