@@ -35,7 +35,7 @@ typedef struct tb_rule_input {
 } tb_rule_input;
 typedef bool tb_rewrite_rule(tb_rewriter *, tb_rule_input, uint32_t *index, tb_status *);
 extern tb_rewrite_rule *const tb_rewrite_rules[]; /* ended by NULL */
-tb_rewrite_rule tb_rule_pieces;
+tb_rewrite_rule tb_rule_pieces, tb_rule_copies;
 
 /* Changes to a scan's body while it is rebuilt: nodes that become slices (of a tape), or known nodes of another body
  * that are computed here too, some of which become results (written to the tape).  See tape.c. */

@@ -294,10 +294,58 @@ static void test_index_out_of_range(void **unused) {
   tb_context_free(context);
 }
 
+/* A network in k copies of its parameters and the tangents v_k of its outputs and gradient; every operation that the
+ * rule of copies knows is on the way.  Returns the work. */
+static double work_in_copies(tb_dtype dtype, size_t k, bool with_tangents) {
+  enum { D = 3, W = 5, N = 7, P = W * (D + 1) + W };
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_graph *g;
+  assert_int_equal(tb_graph_new(context, &g), TB_OK);
+  tb_value in[3] = { tb_input(g, "theta", dtype, 2, ((size_t[]){ 1, P })),
+                     tb_input(g, "x", dtype, 2, ((size_t[]){ N, D })),
+                     tb_input(g, "v", dtype, 2, ((size_t[]){ k, P })) };
+  tb_value copies = tb_broadcast(g, in[0], 2, ((size_t[]){ k, P }));
+  tb_value w = tb_reshape(g, tb_slice(g, copies, 1, 0, W * D), 3, ((size_t[]){ k, W, D }));
+  tb_value b = tb_reshape(g, tb_slice(g, copies, 1, W * D, W), 3, ((size_t[]){ k, 1, W }));
+  tb_value u = tb_reshape(g, tb_slice(g, copies, 1, W * (D + 1), W), 3, ((size_t[]){ k, W, 1 }));
+  tb_value h = tb_tanh(g, tb_add(g, tb_matmul(g, in[1], false, w, true), b)); /* [k,N,W] */
+  h = tb_multiply(g, tb_softmax(g, h), tb_select(g, tb_less(g, b, h), h, tb_power(g, h, 3)));
+  tb_value f = tb_shift(g, tb_reshape(g, tb_matmul(g, h, false, u, false), 2, ((size_t[]){ k, N })), 0.5);
+  f = tb_add(g, f, tb_reduce(g, TB_LOGSUMEXP, tb_transpose(g, h, NULL), 2, false)); /* [k,N] */
+  tb_value outputs[4] = { f }, pair[2], dots[2];
+  tb_gradient(g, tb_sum(g, tb_square(g, f)), 1, &copies, &outputs[1]);
+  pair[0] = f;
+  pair[1] = outputs[1];
+  tb_jvp(g, 2, pair, 1, &copies, &in[2], dots);
+  outputs[2] = dots[0];
+  outputs[3] = dots[1];
+  agree(context, g, dtype, 3, in, 4, outputs, dtype == TB_FLOAT64 ? 1e-13 : 2e-5);
+  tb_cost cost;
+  free(plan_of(context, g, with_tangents ? 4 : 2, outputs, &cost));
+  tb_graph_free(g);
+  tb_context_free(context);
+  return cost.flop;
+}
+
+/* What is equal in every copy is computed once, whatever their number. */
+static void test_copies(void **unused) {
+  for (tb_dtype dtype = TB_FLOAT32; dtype <= TB_FLOAT64; dtype++) {
+    const double once = work_in_copies(dtype, 1, false), both = work_in_copies(dtype, 1, true);
+    for (size_t k = 2; k <= 9; k += 7) {
+      assert_true(work_in_copies(dtype, k, false) <= once);
+      assert_true(work_in_copies(dtype, k, true) <= once + (double)k * 1.1 * (both - once));
+    }
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_scans), cmocka_unit_test(test_outputs_on_inputs),  cmocka_unit_test(test_plan_of_a_network),
-    cmocka_unit_test(test_tape),  cmocka_unit_test(test_index_out_of_range),
+    cmocka_unit_test(test_copies),
+    cmocka_unit_test(test_scans),
+    cmocka_unit_test(test_outputs_on_inputs),
+    cmocka_unit_test(test_plan_of_a_network),
+    cmocka_unit_test(test_tape),
+    cmocka_unit_test(test_index_out_of_range),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
