@@ -65,4 +65,20 @@ static inline void spectral_matrix(size_t p, const double *values, uint64_t seed
     }
 }
 
+/* Runs an action again and again while the n-th allocation fails, n = 1, 2, …, until it succeeds: every failure is
+ * TB_NO_MEMORY and leaves nothing behind. */
+static inline void memory_runs_out_in(tb_status (*action)(tb_context *)) {
+  for (long fail_at = 1;; fail_at++) {
+    meter m = { 0 };
+    tb_context *metered = tb_context_new(meter_allocate, &m);
+    m.fail_at = m.calls + fail_at;
+    const tb_status status = action(metered);
+    assert_true(status == TB_OK || status == TB_NO_MEMORY);
+    tb_context_free(metered);
+    assert_int_equal(m.live, 0);
+    if (status == TB_OK)
+      return;
+  }
+}
+
 #endif

@@ -409,10 +409,33 @@ static void targets_are_checked(void **state) {
   assert_int_equal(tb_curvature_new(context, &f, TB_HESSIAN, 1, &curvature), TB_BAD_DATA);
 }
 
+static tb_status dense_fisher(tb_context *metered) {
+  static net t;
+  t = make_net(TB_ROW_SOFTMAX, 3, 2, 2, 2, TB_TANH);
+  const tb_function f = function_of(&t, TB_FLOAT32);
+  double dense[MOST_P * MOST_P];
+  tb_curvature *curvature;
+  tb_status status = tb_curvature_new(metered, &f, TB_EMPIRICAL_FISHER, 2, &curvature);
+  if (status == TB_OK) {
+    const tb_operator op = tb_curvature_operator(curvature);
+    tb_curvature_move(curvature, t.theta);
+    status = tb_operator_dense(&op, dense);
+  }
+  tb_curvature_free(curvature);
+  return status;
+}
+
+static void memory_runs_out(void **state) {
+  memory_runs_out_in(dense_fisher);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(equals_references_by_hand), cmocka_unit_test(equals_the_objective),
-    cmocka_unit_test(hessian_of_a_scalar),       cmocka_unit_test(same_bits_and_no_allocation),
+    cmocka_unit_test(memory_runs_out),
+    cmocka_unit_test(equals_references_by_hand),
+    cmocka_unit_test(equals_the_objective),
+    cmocka_unit_test(hessian_of_a_scalar),
+    cmocka_unit_test(same_bits_and_no_allocation),
     cmocka_unit_test(targets_are_checked),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -153,25 +153,20 @@ static void refuses(void **state) {
   assert_int_equal(tb_lanczos(&op, &(tb_lanczos_options){ .top = 1 }, &pairs), TB_FAILED);
 }
 
-static void memory_runs_out(void **state) {
-  static double values[20];
+static tb_status two_at_the_top(tb_context *metered) {
+  double values[20];
   for (size_t i = 0; i < 20; i++)
     values[i] = (double)i;
-  for (long fail_at = 1;; fail_at++) {
-    meter m = { 0 };
-    tb_context *metered = tb_context_new(meter_allocate, &m);
-    tb_operator op = known_operator(20, values, 2);
-    op.context = metered;
-    m.fail_at = m.calls + fail_at;
-    tb_eigenpairs pairs;
-    const tb_status status = tb_lanczos(&op, &(tb_lanczos_options){ .top = 2, .block = 2 }, &pairs);
-    assert_true(status == TB_OK || status == TB_NO_MEMORY);
-    tb_eigenpairs_free(&pairs);
-    tb_context_free(metered);
-    assert_int_equal(m.live, 0);
-    if (status == TB_OK)
-      break;
-  }
+  tb_operator op = known_operator(20, values, 2);
+  op.context = metered;
+  tb_eigenpairs pairs;
+  const tb_status status = tb_lanczos(&op, &(tb_lanczos_options){ .top = 2, .block = 2 }, &pairs);
+  tb_eigenpairs_free(&pairs);
+  return status;
+}
+
+static void memory_runs_out(void **state) {
+  memory_runs_out_in(two_at_the_top);
 }
 
 int main(void) {

@@ -116,8 +116,22 @@ static void without_layers_or_with_a_flat_one(void **state) {
   assert_true(s.top == 1 && s.trace.value == 1 && s.adaptive_top == 1 && isnan(s.least_trace.value));
 }
 
+static tb_status sharpness_of_a_matrix(tb_context *metered) {
+  const double entries[4] = { 2, 1, 1, 3 }, theta[2] = { 1, -2 };
+  const tb_operator_matrix m = { 2, entries };
+  const tb_operator op = tb_operator_of_matrix(metered, &m, 2);
+  tb_sharpness s;
+  return tb_sharpness_of(&op, theta, &(tb_sharpness_options){ .probes = 3, .layers = 1, .layer = &(tb_span){ 0, 1 } },
+                         &s);
+}
+
+static void memory_runs_out(void **state) {
+  memory_runs_out_in(sharpness_of_a_matrix);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(memory_runs_out),
     cmocka_unit_test(equals_the_dense_hessian),
     cmocka_unit_test(rescaling_changes_only_the_raw_ones),
     cmocka_unit_test(without_layers_or_with_a_flat_one),

@@ -147,11 +147,32 @@ static void size_one_and_mistakes(void **state) {
   assert_int_equal(tb_slq(&op, TB_PROBE_NORMAL, 1, 0, (tb_key){ 0 }, &s), TB_USAGE);
 }
 
+static tb_status quadrature_and_trace(tb_context *metered) {
+  const double values[P] = { 1, 2, 3 };
+  tb_operator op = dense(values, 3);
+  op.context = metered;
+  tb_spectrum s;
+  tb_estimate trace;
+  tb_status status = tb_slq(&op, TB_PROBE_RADEMACHER, 4, 5, (tb_key){ 0 }, &s);
+  if (status == TB_OK)
+    status = tb_spectrum_trace(&s, exponential, NULL, &trace);
+  tb_spectrum_free(&s);
+  return status;
+}
+
+static void memory_runs_out(void **state) {
+  memory_runs_out_in(quadrature_and_trace);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(moments_of_a_probe),  cmocka_unit_test(few_eigenvalues),
-    cmocka_unit_test(traces_of_functions), cmocka_unit_test(density_of_a_known_spectrum),
-    cmocka_unit_test(any_block_same_bits), cmocka_unit_test(size_one_and_mistakes),
+    cmocka_unit_test(memory_runs_out),
+    cmocka_unit_test(moments_of_a_probe),
+    cmocka_unit_test(few_eigenvalues),
+    cmocka_unit_test(traces_of_functions),
+    cmocka_unit_test(density_of_a_known_spectrum),
+    cmocka_unit_test(any_block_same_bits),
+    cmocka_unit_test(size_one_and_mistakes),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -153,11 +153,29 @@ static void hutchpp_beats_hutchinson(void **state) {
   assert_near(sqrt(se), sd, 0.3 * sd);
 }
 
+static tb_status every_estimate(tb_context *metered) {
+  tb_operator op = dense(decaying, 3);
+  op.context = metered;
+  tb_estimate trace;
+  double d[P];
+  tb_status status = tb_hutchinson_trace(&op, TB_PROBE_RADEMACHER, 5, (tb_key){ 0 }, &trace);
+  if (status == TB_OK)
+    status = tb_hutchinson_diagonal(&op, TB_PROBE_NORMAL, 5, (tb_key){ 0 }, d, NULL);
+  if (status == TB_OK)
+    status = tb_hutchpp_trace(&op, 9, (tb_key){ 0 }, &trace);
+  return status;
+}
+
+static void memory_runs_out(void **state) {
+  memory_runs_out_in(every_estimate);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(diagonal_is_exact),          cmocka_unit_test(errors_are_as_said),
-    cmocka_unit_test(diagonal_estimate),          cmocka_unit_test(any_block_same_bits),
-    cmocka_unit_test(hutchpp_exact_for_low_rank), cmocka_unit_test(hutchpp_beats_hutchinson),
+    cmocka_unit_test(memory_runs_out),          cmocka_unit_test(diagonal_is_exact),
+    cmocka_unit_test(errors_are_as_said),       cmocka_unit_test(diagonal_estimate),
+    cmocka_unit_test(any_block_same_bits),      cmocka_unit_test(hutchpp_exact_for_low_rank),
+    cmocka_unit_test(hutchpp_beats_hutchinson),
   };
   return cmocka_run_group_tests(tests, prepare, tear_down);
 }
