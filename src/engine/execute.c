@@ -171,7 +171,11 @@ void tb_run_index(const tb_instruction *instruction, tb_frame *frame) {
   m->f(m->outer, m->length, m->inner, tb_at(frame, m->a), m->count, index, tb_at(frame, m->out));
 }
 
-/* ---- dense linear algebra: LAPACK in float64, rounded once ---- */
+/* ---- dense linear algebra ----
+ *
+ * Factors and triangular solves are kernels of the type.  A float32 matrix that is not definite to float32 arithmetic
+ * (a Gram matrix with little damping) is factored again in float64.  General solves are LAPACK in float64, rounded
+ * once. */
 
 static void widen(tb_dtype dtype, const void *from, size_t start, size_t count, double *to) {
   if (dtype == TB_FLOAT64)
@@ -192,18 +196,6 @@ static void narrow(tb_dtype dtype, const double *from, size_t count, void *to, s
 static void set_nan(double *x, size_t count) {
   for (size_t i = 0; i < count; i++)
     x[i] = NAN;
-}
-
-/* a row-major is its transpose column-major: LAPACK's upper triangle is our lower one. */
-static void cholesky(size_t n, double *a) {
-  bool definite = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, a, (int)n) == 0;
-  for (size_t i = 0; i < n && definite; i++)
-    definite = a[i * n + i] > 0; /* NaN passes through LAPACK */
-  for (size_t i = 0; i < n; i++) {
-    if (!definite)
-      set_nan(a + i * n, i + 1);
-    memset(a + i * n + i + 1, 0, (n - i - 1) * sizeof *a);
-  }
 }
 
 /* b[n×k] ← op(a)⁻¹ b by LU; a is destroyed. */
@@ -230,28 +222,47 @@ static void general_solve(size_t n, size_t k, bool transpose, double *a, double 
   }
 }
 
-void tb_run_dense(const tb_instruction *instruction, tb_frame *frame) {
+void tb_run_cholesky(const tb_instruction *instruction, tb_frame *frame) {
   const tb_dense *d = instruction->detail;
-  const void *a = tb_at(frame, d->a), *b = d->op == TB_OP_CHOLESKY ? NULL : tb_at(frame, d->b);
+  const char *a = tb_at(frame, d->a);
+  char *out = tb_at(frame, d->out);
+  double *work = tb_at(frame, d->work);
+  const size_t square = d->n * d->n, bytes = square * tb_dtype_size(d->dtype);
+  for (size_t s = 0; s < d->batch; s++) {
+    memcpy(out + s * bytes, a + s * bytes, bytes);
+    if (d->factor->cholesky(d->n, out + s * bytes, work))
+      continue;
+    widen(d->dtype, a, s * square, square, work);
+    if (d->dtype == TB_FLOAT64 || !d->wide->cholesky(d->n, work, work + square))
+      for (size_t i = 0; i < d->n; i++) {
+        set_nan(work + i * d->n, i + 1);
+        memset(work + i * d->n + i + 1, 0, (d->n - i - 1) * sizeof *work);
+      }
+    narrow(d->dtype, work, square, out, s * square);
+  }
+}
+
+void tb_run_triangular_solve(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_dense *d = instruction->detail;
+  const char *a = tb_at(frame, d->a), *b = tb_at(frame, d->b);
+  char *out = tb_at(frame, d->out);
+  void *work = tb_at(frame, d->work);
+  const size_t size = tb_dtype_size(d->dtype), square = d->n * d->n * size, bytes = d->n * d->k * size;
+  memcpy(out, b, d->batch * bytes);
+  for (size_t s = 0; s < d->batch; s++)
+    d->factor->triangular_solve(d->transpose, d->n, d->k, a + s * square, out + s * bytes, work);
+}
+
+void tb_run_solve(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_dense *d = instruction->detail;
+  const void *a = tb_at(frame, d->a), *b = tb_at(frame, d->b);
   void *out = tb_at(frame, d->out);
   double *matrix = tb_at(frame, d->work), *right = matrix + d->n * d->n;
   const size_t square = d->n * d->n, size = d->n * d->k;
   for (size_t s = 0; s < d->batch; s++) {
     widen(d->dtype, a, s * square, square, matrix);
-    if (d->op == TB_OP_CHOLESKY) {
-      cholesky(d->n, matrix);
-      narrow(d->dtype, matrix, square, out, s * square);
-      continue;
-    }
     widen(d->dtype, b, s * size, size, right);
-    if (d->op == TB_OP_TRIANGULAR_SOLVE && d->k == 1)
-      cblas_dtrsv(CblasRowMajor, CblasLower, d->transpose ? CblasTrans : CblasNoTrans, CblasNonUnit, (int)d->n, matrix,
-                  (int)d->n, right, 1);
-    else if (d->op == TB_OP_TRIANGULAR_SOLVE)
-      cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, d->transpose ? CblasTrans : CblasNoTrans, CblasNonUnit,
-                  (int)d->n, (int)d->k, 1, matrix, (int)d->n, right, (int)d->k);
-    else
-      general_solve(d->n, d->k, d->transpose, matrix, right, tb_at(frame, d->pivots));
+    general_solve(d->n, d->k, d->transpose, matrix, right, tb_at(frame, d->pivots));
     narrow(d->dtype, right, size, out, s * size);
   }
 }

@@ -434,28 +434,41 @@ static tb_status lower_index(tb_planner *p, uint32_t index) {
 
 static tb_status lower_dense(tb_planner *p, uint32_t index) {
   const tb_node *node = node_at(p, index);
-  const bool solve = node->op != TB_OP_CHOLESKY;
   tb_dense *d = tb_arena_allocate(p->arena, 1, sizeof *d);
   if (!d)
     return TB_NO_MEMORY;
-  d->op = node->op;
+  const tb_kernels *kernels = p->kernels[node->dtype], *wide = p->kernels[TB_FLOAT64];
+  d->factor = kernels->factor;
+  d->wide = wide->factor;
   d->dtype = node->dtype;
   d->transpose = node->attributes.transpose_a;
   d->n = node->dims[node->rank - 2];
   d->k = node->dims[node->rank - 1];
   d->batch = node->elements / (d->n * d->k);
+  const size_t factor = TB_FACTOR_BLOCK * d->n;
+  size_t work = (d->n * d->n + d->n * d->k) * sizeof(double);
+  void (*execute)(const tb_instruction *, tb_frame *) = tb_run_solve;
+  if (node->op == TB_OP_CHOLESKY) {
+    execute = tb_run_cholesky;
+    work = (d->n * d->n + factor + wide->gemm_scratch) * sizeof(double);
+    if (work < (factor + kernels->gemm_scratch) * kernels->move->element)
+      work = (factor + kernels->gemm_scratch) * kernels->move->element;
+  } else if (node->op == TB_OP_TRIANGULAR_SOLVE) {
+    execute = tb_run_triangular_solve;
+    work = (factor + kernels->gemm_scratch) * kernels->move->element;
+  }
   tb_status status = prepare_operands(p, node);
   if (status == TB_OK)
     status = read_contiguous(p, node->operands[0], &d->a);
-  if (status == TB_OK && solve)
+  if (status == TB_OK && node->op != TB_OP_CHOLESKY)
     status = read_contiguous(p, node->operands[1], &d->b);
   if (status == TB_OK)
     status = write_result(p, index, &d->out);
   if (status == TB_OK)
-    status = tb_touch_scratch(p, (d->n * d->n + d->n * d->k) * sizeof(double), &d->work);
-  if (status == TB_OK)
+    status = tb_touch_scratch(p, work, &d->work);
+  if (status == TB_OK && node->op == TB_OP_SOLVE)
     status = tb_touch_scratch(p, d->n * sizeof(int64_t), &d->pivots);
-  return status == TB_OK ? tb_emit(p, tb_run_dense, d, tb_ops[node->op].name, index) : status;
+  return status == TB_OK ? tb_emit(p, execute, d, tb_ops[node->op].name, index) : status;
 }
 
 static tb_status lower_draw(tb_planner *p, uint32_t index) {

@@ -154,8 +154,8 @@ typedef struct tb_index_move {
   const char *name;
 } tb_index_move;
 
-typedef struct tb_dense { /* Cholesky and solves, batches of [n×n] and [n×k], in float64 */
-  tb_op op;
+typedef struct tb_dense {                /* Cholesky and solves, batches of [n×n] and [n×k] */
+  const tb_kernel_factor *factor, *wide; /* of the type, and of float64 */
   tb_dtype dtype;
   bool transpose;
   size_t batch, n, k;
@@ -211,7 +211,9 @@ void tb_run_rows(const tb_instruction *, tb_frame *);
 void tb_run_copy(const tb_instruction *, tb_frame *);
 void tb_run_zero(const tb_instruction *, tb_frame *);
 void tb_run_index(const tb_instruction *, tb_frame *);
-void tb_run_dense(const tb_instruction *, tb_frame *);
+void tb_run_cholesky(const tb_instruction *, tb_frame *);
+void tb_run_triangular_solve(const tb_instruction *, tb_frame *);
+void tb_run_solve(const tb_instruction *, tb_frame *);
 void tb_run_draw(const tb_instruction *, tb_frame *);
 void tb_run_plain(const tb_instruction *, tb_frame *);
 void tb_run_loop(const tb_instruction *, tb_frame *);

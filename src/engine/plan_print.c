@@ -44,7 +44,8 @@ static void describe(const tb_instruction *instruction, tb_text *text) {
   } else if (instruction->run == tb_run_rows) {
     const tb_rows *r = detail;
     tb_text_format(text, "%zu×%zu", r->rows, r->cols);
-  } else if (instruction->run == tb_run_dense) {
+  } else if (instruction->run == tb_run_cholesky || instruction->run == tb_run_triangular_solve ||
+             instruction->run == tb_run_solve) {
     const tb_dense *d = detail;
     tb_text_format(text, "%zu × %zu×%zu", d->batch, d->n, d->k);
   } else if (instruction->run == tb_run_loop) {

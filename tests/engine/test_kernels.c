@@ -447,6 +447,106 @@ static void test_move(void **unused) {
   }
 }
 
+/* ---- factors ---- */
+
+typedef struct factor_case {
+  size_t n, k;
+  bool transpose, solve, definite;
+} factor_case;
+
+static void factor_one(const tb_kernels *kernels, void *out, void *user) {
+  factor_case *f = user;
+  if (f->solve)
+    kernels->factor->triangular_solve(f->transpose, f->n, f->k, a, out, scratch);
+  else
+    f->definite = kernels->factor->cholesky(f->n, out, scratch);
+}
+
+/* a ← BBᵀ/n in float64, rounded, with little or much added to the diagonal. */
+static void fill_definite(tb_dtype dtype, size_t n, double ridge) {
+  double *factor = malloc((n * n + 1) * sizeof *factor);
+  for (size_t i = 0; i < n * n; i++)
+    factor[i] = uniform();
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++) {
+      double sum = i == j ? ridge : 0;
+      for (size_t p = 0; p < n; p++)
+        sum += factor[i * n + p] * factor[j * n + p] / (double)n;
+      set(dtype, a, i * n + j, j > i ? NAN : sum); /* the upper triangle is not read */
+    }
+  free(factor);
+}
+
+/* Higham, Accuracy and Stability, theorems 10.3 and 8.5: |LLᵀ − A| ≤ γ |L||Lᵀ| and |Lx − b| ≤ γ |L||x| element by
+ * element, γ of the order of n roundings (half an epsilon each). */
+static double rounding(tb_dtype dtype, size_t n) {
+  return 0.5 * ((double)n + 2) * epsilon(dtype);
+}
+
+static void check_factor(tb_dtype dtype, size_t n, const void *l) {
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < n; j++) {
+      if (j > i) {
+        assert_true(get(dtype, l, i * n + j) == 0);
+        continue;
+      }
+      double sum = 0, size = 0;
+      for (size_t p = 0; p <= j; p++) {
+        const double term = get(dtype, l, i * n + p) * get(dtype, l, j * n + p);
+        sum += term;
+        size += fabs(term);
+      }
+      const double error = fabs(sum - get(dtype, a, i * n + j));
+      if (!(error <= rounding(dtype, n) * size))
+        fail_msg("cholesky of %zu: element %zu, %zu is off by %g of %g", n, i, j, error, size);
+    }
+}
+
+static void check_solution(tb_dtype dtype, const factor_case *f, const void *x, const void *right) {
+  const size_t n = f->n, k = f->k;
+  for (size_t i = 0; i < n; i++)
+    for (size_t j = 0; j < k; j++) {
+      double sum = 0, size = 0;
+      for (size_t p = f->transpose ? i : 0; p < (f->transpose ? n : i + 1); p++) {
+        const double term = get(dtype, a, f->transpose ? p * n + i : i * n + p) * get(dtype, x, p * k + j);
+        sum += term;
+        size += fabs(term);
+      }
+      const double error = fabs(sum - get(dtype, right, i * k + j));
+      if (!(error <= rounding(dtype, n) * size))
+        fail_msg("triangular solve %zu×%zu: row %zu is off by %g of %g", n, k, i, error, size);
+    }
+}
+
+static void test_factor(void **unused) {
+  static const size_t sizes[] = { 0, 1, 2, 7, 8, 9, 63, 64, 65, 130, 321 };
+  for (size_t t = 0; t < 2; t++)
+    for (int trial = 0; trial < 60; trial++) {
+      const tb_dtype dtype = dtypes[t];
+      const size_t known = sizeof sizes / sizeof sizes[0], n = trial < (int)known ? sizes[trial] : below(100);
+      factor_case f = { .n = n };
+      fill_definite(dtype, n, trial % 3 ? 1 : 100 * (double)n * epsilon(dtype));
+      memcpy(before, a, n * n * size_of(dtype));
+      size_t count = run_tables(dtype, factor_one, &f, n * n * size_of(dtype), before);
+      assert_true(f.definite);
+      for (size_t table = 0; table < count; table++)
+        check_factor(dtype, n, outputs[table]);
+      if (n) { /* not definite: the last pivot */
+        set(dtype, before, n * n - 1, -1);
+        run_tables(dtype, factor_one, &f, n * n * size_of(dtype), before);
+        assert_false(f.definite);
+      }
+      fill_definite(dtype, n, 1);
+      for (int transpose = 0; transpose < 2; transpose++) {
+        f = (factor_case){ .n = n, .k = trial % 2 ? 1 : 1 + below(70), .solve = true, .transpose = transpose };
+        fill(dtype, before, n * f.k);
+        count = run_tables(dtype, factor_one, &f, n * f.k * size_of(dtype), before);
+        for (size_t table = 0; table < count; table++)
+          check_solution(dtype, &f, outputs[table], before);
+      }
+    }
+}
+
 /* ---- the choice ---- */
 
 static void test_choice(void **unused) {
@@ -475,7 +575,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_gemm),   cmocka_unit_test(test_pointwise), cmocka_unit_test(test_nan_is_handed_on),
     cmocka_unit_test(test_reduce), cmocka_unit_test(test_softmax),   cmocka_unit_test(test_move),
-    cmocka_unit_test(test_choice),
+    cmocka_unit_test(test_choice), cmocka_unit_test(test_factor),
   };
   return cmocka_run_group_tests(tests, make, unmake);
 }

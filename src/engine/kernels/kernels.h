@@ -74,6 +74,17 @@ typedef struct tb_kernel_move {
                       void *out);
 } tb_kernel_move;
 
+/* Lower Cholesky factors and triangular solves of dense row-major matrices.  scratch holds TB_FACTOR_BLOCK·n +
+ * tb_kernels::gemm_scratch elements. */
+enum { TB_FACTOR_BLOCK = 64 };
+typedef struct tb_kernel_factor {
+  /* The factor in place of the lower triangle of a[n×n], zeros above it; false, and a is no use, where a pivot is not
+   * positive. */
+  bool (*cholesky)(size_t n, void *a, void *scratch);
+  /* b[n×k] ← L⁻¹ b or L⁻ᵀ b, from the lower triangle of l[n×n] */
+  void (*triangular_solve)(bool transpose, size_t n, size_t k, const void *l, void *b, void *scratch);
+} tb_kernel_factor;
+
 typedef struct tb_kernels {
   const char *name; /* "generic", "v2", "v3", "v4" */
   tb_dtype dtype;
@@ -84,6 +95,7 @@ typedef struct tb_kernels {
   const tb_kernel_pointwise *pointwise;
   const tb_kernel_reduce *reduce;
   const tb_kernel_move *move;
+  const tb_kernel_factor *factor;
   double (*peak)(void); /* multiply-adds counted twice, per second on this core, measured for some milliseconds */
 } tb_kernels;
 

@@ -215,6 +215,7 @@ extern const tb_kernel_math NAME(math);
 extern const tb_kernel_pointwise NAME(pointwise);
 extern const tb_kernel_reduce NAME(reduce);
 extern const tb_kernel_move NAME(move);
+extern const tb_kernel_factor NAME(factor);
 extern const tb_kernels NAME(table);
 
 #endif

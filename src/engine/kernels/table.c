@@ -37,5 +37,6 @@ const tb_kernels NAME(table) = {
   .pointwise = &NAME(pointwise),
   .reduce = &NAME(reduce),
   .move = &NAME(move),
+  .factor = &NAME(factor),
   .peak = peak,
 };
