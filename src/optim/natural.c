@@ -205,7 +205,7 @@ tb_status tb_natural_evaluate(tb_natural *s, const double *theta, double *veloci
   tb_solution found = { 0 };
   status = s->in_predictor ? in_predictor(s, theta, velocity, velocity_beta, &found, report, trouble)
                            : in_parameters(s, theta, velocity, velocity_beta, &found, report);
-  report->rank = found.rank;
+  report->rank = found.rank < report->full_rank ? found.rank : report->full_rank;
   report->condition = found.condition;
   report->fast = found.fast;
   *log_scale = frame + found.log_scale;

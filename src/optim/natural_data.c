@@ -112,7 +112,9 @@ static tb_status make_room(tb_natural *s) {
   if (!(s->group = tb_allocate(s->context, n, sizeof *s->group)) ||
       !(s->first = tb_allocate(s->context, n, sizeof *s->first)))
     return TB_NO_MEMORY;
-  const bool tall = s->damping > 0 && n > width;
+  /* Columns of the tall systems to come: of parameters or coordinates, of both for a linear predictor's parameters. */
+  const size_t of_width = n > width ? width : 0, of_d = s->linear && n > d ? d : 0;
+  const size_t columns = of_width > of_d ? of_width : of_d;
   const size_t most = n > d ? n : d;
   s->gram = tb_objective_has_gram(s->objective) && tb_objective_dtype(s->objective) == TB_FLOAT64;
   const struct {
@@ -132,10 +134,10 @@ static tb_status make_room(tb_natural *s) {
     { &s->image, d },
     { &s->kernel, s->gram ? most * most : 0 },
     { &s->work, s->gram ? 3 * most + p : 0 },
-    { &s->tall, tall ? (n + width) * width : 0 },
-    { &s->tall_b, tall ? n + width : 0 },
-    { &s->tall_w, tall ? n + width : 0 },
-    { &s->normal, tall ? width * width : 0 },
+    { &s->tall, (n + columns) * columns },
+    { &s->tall_b, n + columns },
+    { &s->tall_w, n + columns },
+    { &s->normal, columns * columns },
   };
   for (size_t k = 0; k < sizeof needs / sizeof *needs; k++)
     if (!(*needs[k].block = tb_allocate(s->context, needs[k].count, sizeof(double))))

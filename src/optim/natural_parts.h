@@ -75,5 +75,7 @@ void tb_natural_merge(tb_natural *);
  * holds the factors of a already. */
 tb_status tb_natural_solve(tb_natural *, size_t c, const double *a, tb_minimum_norm *system, bool factored, double *v,
                            tb_solution *found);
+/* The same for m > c. */
+tb_status tb_natural_solve_tall(tb_natural *, size_t c, const double *a, double *v, tb_solution *found);
 
 #endif

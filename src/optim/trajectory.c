@@ -270,12 +270,14 @@ static tb_status small_entry(tb_trajectory *t, const double *theta, double *smal
   return TB_OK;
 }
 
-/* Steps between pauses: fewer where a step is dear. */
-static long segment_of(const tb_trajectory *t) {
-  const double n = (double)t->n, p = (double)t->p;
-  const double step = 14.0 * (t->field.natural ? n * n * p + n * n * n : 6.0 * n * p);
-  const double steps = 1e10 / step;
-  return steps > SEGMENT_STEPS ? SEGMENT_STEPS : steps < 20 ? 20 : (long)steps;
+/* Steps between pauses, fewer where a step is dear: a stiff run needs some hundred to get going after each. */
+static long segment_of(const tb_trajectory *t, tb_flow_kind kind) {
+  const bool linear = tb_objective_has_predictor(t->field.objective);
+  const double n = (double)t->n, p = (double)t->p, d = (double)tb_objective_inputs(t->field.objective);
+  const double width = linear ? d : p; /* of the system solved */
+  const double flop = 6.0 * n * p + (t->field.natural ? 2.0 * n * width * fmin(n, width) : 0.0);
+  const double steps = 5e10 / (14.0 * flop), least = kind == TB_FLOW_EXPLICIT ? 20.0 : 300.0;
+  return (long)fmin(fmax(steps, least), SEGMENT_STEPS);
 }
 
 static tb_status open_flow(tb_trajectory *t, const tb_method_options *options, const double *theta) {
@@ -295,7 +297,7 @@ static tb_status open_flow(tb_trajectory *t, const tb_method_options *options, c
   };
   tb_flow_options flow_options = {
     .kind = velocity->kind(options),
-    .relative = single ? 1e-5 : 1e-13,
+    .relative = single ? 1e-5 : 1e-12,
     .absolute = (single ? 1e-6 : 1e-14) * small,
   };
   status = tb_flow_new(t->context, &problem, &flow_options, &t->early);
@@ -353,7 +355,7 @@ tb_status tb_trajectory_new(tb_context *context, const tb_method *method, const 
     status = tb_natural_new(context, objective, options->fisher, options->damping, &t->field.natural);
   if (status == TB_OK)
     status = set_limits(t, limits);
-  t->segment = segment_of(t);
+  t->segment = segment_of(t, method->velocity->kind(options));
   if (status == TB_OK)
     status = open_flow(t, options, theta);
   if (status != TB_OK) {

@@ -156,6 +156,68 @@ static void tables_and_refusals(void **state) {
   close_setting(&s);
 }
 
+/* Every allocation fails once: the failure is reported, nothing leaks. */
+static tb_status short_run(tb_context *c, const char *model, const char *method, tb_fisher fisher, double damping) {
+  const tb_model *m = tb_model_find(model);
+  const tb_model_shape shape = { .inputs = 3, .depth = 2, .width = 3, .activation = TB_TANH };
+  tb_objective *objective = NULL;
+  tb_trajectory *trajectory = NULL;
+  tb_stepper *stepper = NULL;
+  double theta[64], velocity[64], beta[3];
+  tb_stop why;
+  const tb_method_options options = { .lr = .1, .fisher = fisher, .damping = damping };
+  const double x[] = { 1, 2, 0, 1, 0, -1, 1, 1, 1, 1, 1, 2 }, y[] = { 1, -1, 1, 1 };
+  tb_status status = tb_objective_new(c, m, &shape, TB_LOSS_LOGISTIC, TB_FLOAT64, 4, x, y, &objective);
+  if (status == TB_OK)
+    status = m->initialise(c, &shape, .5, NULL, (tb_key){ .seed = 1 }, theta);
+  if (status == TB_OK && tb_method_find(method)->flow) {
+    status = tb_trajectory_new(c, tb_method_find(method), &options, objective, NULL, theta, &trajectory);
+    if (status == TB_OK)
+      status = tb_trajectory_advance(trajectory, .01, NULL, NULL, &why);
+    if (status == TB_OK)
+      status = tb_trajectory_velocity(trajectory, velocity, beta);
+  } else if (status == TB_OK) {
+    status = tb_stepper_new(c, tb_method_find(method), &options, objective, &stepper);
+    if (status == TB_OK)
+      status = tb_method_find(method)->step(stepper, 0, theta, velocity);
+  }
+  tb_stepper_free(stepper);
+  tb_trajectory_free(trajectory);
+  tb_objective_free(objective);
+  return status;
+}
+
+static void failing_allocations(void **state) {
+  const struct {
+    const char *model, *method;
+    tb_fisher fisher;
+    double damping;
+  } cases[] = {
+    { "mlp", "ngd", TB_FISHER_PARAMETER, 0 },
+    { "mlp", "ngd", TB_FISHER_PARAMETER, .1 },
+    { "dense", "ngd", TB_FISHER_PREDICTOR, 0 },
+    { "diagonal", "ngd", TB_FISHER_PARAMETER, 0 },
+    { "diagonal", "ngf", TB_FISHER_PREDICTOR, .1 },
+    { "linear", "ngf", TB_FISHER_POPULATION, 0 },
+    { "dense", "gf", 0, 0 },
+    { "diagonal", "gd", 0, 0 },
+  };
+  for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
+    long fail_at = 1;
+    for (tb_status status = TB_FAILED; status != TB_OK; fail_at++) {
+      meter m = { 0 };
+      tb_context *c = tb_context_new(meter_allocate, &m);
+      assert_non_null(c);
+      m.fail_at = m.calls + fail_at;
+      status = short_run(c, cases[k].model, cases[k].method, cases[k].fisher, cases[k].damping);
+      assert_true(status == TB_OK || status == TB_NO_MEMORY);
+      tb_context_free(c);
+      assert_int_equal(m.live, 0);
+    }
+    assert_true(fail_at > 20);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(three_steps_by_hand),
@@ -163,6 +225,7 @@ int main(void) {
     cmocka_unit_test(natural_steps_from_zero_keep_the_direction),
     cmocka_unit_test(natural_steps_converge_to_the_flow),
     cmocka_unit_test(tables_and_refusals),
+    cmocka_unit_test(failing_allocations),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
