@@ -68,6 +68,8 @@ tb_status tb_graph_extract(tb_context *context, const tb_graph *graph, size_t n_
   to->nodes = tb_allocate(context, graph->count + 1, sizeof *to->nodes);
   to->inputs = tb_allocate(context, graph->input_count + 1, sizeof *to->inputs);
   status = to->nodes && to->inputs ? TB_OK : TB_NO_MEMORY;
+  if (status != TB_OK)
+    goto done;
   to->capacity = graph->count + 1;
   to->input_capacity = graph->input_count + 1;
   to->closed = graph->closed;

@@ -8,10 +8,10 @@
 
 #include "optim/method.h"
 
-/* log_weight[n] = log w_i (−inf: no weight), target[n] = b_i e^{−η}; returns η, which is 0 unless some b_i would
- * overflow.  f[n]: outputs.
+/* log_weight[n] = log w_i, log_target[n] = log |b_i| (−inf: 0), sign[n] of b_i.  f[n]: outputs.
  *   logistic   w = σ(m)σ(−m)    b = y(1 + e^{−m})    empirical   w = σ(−m)²   b = y(1 + e^m)
  *   square     w = 1            b = r                empirical   w = r²       b = 1/r        */
-double tb_fisher_weights(const tb_objective *, bool empirical, const double *f, double *log_weight, double *target);
+void tb_fisher_weights(const tb_objective *, bool empirical, const double *f, double *log_weight, double *log_target,
+                       double *sign);
 
 #endif

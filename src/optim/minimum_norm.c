@@ -314,10 +314,10 @@ tb_status tb_minimum_norm_factor(tb_minimum_norm *m, const double *a, const doub
 }
 
 /* rhs_i = b_i e^{−M_i}, with a ridge in units of its largest entry, whose logarithm is returned. */
-static double scale_rhs(tb_minimum_norm *m, const double *b) {
+static double scale_rhs(tb_minimum_norm *m, const double *b, const double *log_b) {
   double most = -INFINITY;
   for (size_t i = 0; i < m->n; i++) {
-    m->rhs[i] = log(fabs(b[i])) - m->size[i];
+    m->rhs[i] = (log_b ? log_b[i] : log(fabs(b[i]))) - m->size[i];
     most = fmax(most, m->rhs[i]);
   }
   if (!m->ridge || !isfinite(most))
@@ -327,8 +327,8 @@ static double scale_rhs(tb_minimum_norm *m, const double *b) {
   return most;
 }
 
-void tb_minimum_norm_solve(tb_minimum_norm *m, const double *b, double *x, double *log_scale) {
-  *log_scale = scale_rhs(m, b);
+void tb_minimum_norm_solve(tb_minimum_norm *m, const double *b, const double *log_b, double *x, double *log_scale) {
+  *log_scale = scale_rhs(m, b, log_b);
   if (m->route == DISJOINT) {
     for (size_t i = 0; i < m->n; i++)
       m->rhs[i] /= m->norm[i];

@@ -24,7 +24,9 @@ void tb_minimum_norm_free(tb_minimum_norm *);
  * 2n²p, then n³/3 or 4n²p. */
 tb_status tb_minimum_norm_factor(tb_minimum_norm *, const double *a, const double *log_delta, double epsilon,
                                  size_t *rank, double *condition);
-/* exp(*log_scale)·x[p] is the solution for b[n]; *log_scale is 0 without a ridge.  Cost: np + n². */
-void tb_minimum_norm_solve(tb_minimum_norm *, const double *b, double *x, double *log_scale);
+/* exp(*log_scale)·x[p] is the solution for b[n]; *log_scale is 0 without a ridge.  log_b[n]: log |b_i|, where b itself,
+ * of which only the signs count then, may be beyond the range of double; for systems with a ridge, else NULL.  Cost:
+ * np + n². */
+void tb_minimum_norm_solve(tb_minimum_norm *, const double *b, const double *log_b, double *x, double *log_scale);
 
 #endif

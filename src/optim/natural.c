@@ -36,8 +36,8 @@ static tb_status population_velocity(tb_natural *s, const double *theta, double 
   tb_status status = tb_objective_predictor(s->objective, theta, s->beta, NULL);
   if (status != TB_OK)
     return status;
-  tb_objective_residual(s->objective, s->f, s->b, &found->log_scale);
-  tb_gemv(true, n, d, 1.0, tb_objective_x(s->objective), s->b, 0.0, s->pull);
+  tb_objective_residual(s->objective, s->f, s->row, &found->log_scale);
+  tb_gemv(true, n, d, 1.0, tb_objective_x(s->objective), s->row, 0.0, s->pull);
   const double rho = tb_norm(d, s->beta);
   double across = 1.0, along = 1.0;
   if (tb_objective_loss_kind(s->objective) == TB_LOSS_LOGISTIC)
@@ -61,17 +61,17 @@ static tb_status population_velocity(tb_natural *s, const double *theta, double 
 /* Jᵀ and J of the distinct rows */
 static tb_status pull(void *user, const double *lambda, double *x) {
   tb_natural *s = user;
-  memset(s->b, 0, s->n * sizeof *s->b);
+  memset(s->row, 0, s->n * sizeof *s->row);
   for (size_t g = 0; g < s->m; g++)
-    s->b[s->first[g]] = lambda[g];
-  return tb_objective_pullback(s->objective, s->theta, s->b, NULL, x);
+    s->row[s->first[g]] = lambda[g];
+  return tb_objective_pullback(s->objective, s->theta, s->row, NULL, x);
 }
 
 static tb_status push(void *user, const double *x, double *image) {
   tb_natural *s = user;
-  const tb_status status = tb_objective_push(s->objective, s->theta, x, s->b);
+  const tb_status status = tb_objective_push(s->objective, s->theta, x, s->row);
   for (size_t g = 0; g < s->m; g++)
-    image[g] = s->b[s->first[g]];
+    image[g] = s->row[s->first[g]];
   return status;
 }
 
@@ -86,7 +86,7 @@ static tb_status gram_velocity(tb_natural *s, const double *theta, double *veloc
     for (size_t h = 0; h < m; h++)
       s->kernel[g * m + h] = s->kernel[s->first[g] * n + s->first[h]];
   s->theta = theta;
-  *found = (tb_solution){ .rank = m, .fast = true };
+  *found = (tb_solution){ .rank = m, .fast = true, .log_scale = s->frame };
   return tb_kernel_solve(s->context, m, s->p, s->kernel, s->target, &map, s->work, velocity, good, &found->condition);
 }
 
@@ -130,7 +130,7 @@ static tb_status reduced_velocity(tb_natural *s, const double *theta, double *ve
     status = tb_minimum_norm_factor(s->system, s->rows, NULL, s->epsilon, rank, &condition);
     if (status == TB_OK && *rank == r) {
       tb_gemv(false, r, s->d, 1.0, s->basis, s->velocity_beta, 0.0, s->image);
-      tb_minimum_norm_solve(s->system, s->image, velocity, &log_scale);
+      tb_minimum_norm_solve(s->system, s->image, NULL, velocity, &log_scale);
     }
   }
   found->condition = fmax(found->condition, condition);
@@ -197,9 +197,8 @@ tb_status tb_natural_evaluate(tb_natural *s, const double *theta, double *veloci
     *trouble = TB_NATURAL_NOT_FINITE;
     return TB_OK;
   }
-  double frame = 0.0;
   if (s->fisher != TB_FISHER_POPULATION) {
-    frame = tb_fisher_weights(s->objective, s->fisher == TB_FISHER_EMPIRICAL, s->f, s->log_w, s->b);
+    tb_fisher_weights(s->objective, s->fisher == TB_FISHER_EMPIRICAL, s->f, s->row_weight, s->row_target, s->row_sign);
     tb_natural_merge(s);
   }
   tb_solution found = { 0 };
@@ -208,7 +207,7 @@ tb_status tb_natural_evaluate(tb_natural *s, const double *theta, double *veloci
   report->rank = found.rank < report->full_rank ? found.rank : report->full_rank;
   report->condition = found.condition;
   report->fast = found.fast;
-  *log_scale = frame + found.log_scale;
+  *log_scale = found.log_scale;
   if (status == TB_OK && *trouble == TB_NATURAL_FINE && !all_finite(s->p, velocity))
     *trouble = TB_NATURAL_NOT_FINITE;
   return status;
@@ -279,11 +278,12 @@ tb_status tb_natural_new(tb_context *context, tb_objective *objective, tb_fisher
 void tb_natural_free(tb_natural *s) {
   if (!s)
     return;
-  void *const blocks[] = { s->kernel,     s->work,     s->owner,     s->slope, s->norm,          s->group,
-                           s->first,      s->x,        s->basis,     s->f,     s->log_w,         s->b,
-                           s->log_weight, s->target,   s->log_delta, s->beta,  s->velocity_beta, s->pull,
-                           s->map,        s->jacobian, s->rows,      s->tall,  s->tall_b,        s->tall_w,
-                           s->normal,     s->image };
+  void *const blocks[] = { s->group,    s->first,         s->members,    s->x,     s->basis,      s->owner,
+                           s->slope,    s->norm,          s->f,          s->row,   s->row_weight, s->row_target,
+                           s->row_sign, s->log_weight,    s->log_target, s->sign,  s->target,     s->log_delta,
+                           s->beta,     s->velocity_beta, s->pull,       s->image, s->map,        s->jacobian,
+                           s->rows,     s->kernel,        s->work,       s->tall,  s->tall_b,     s->tall_w,
+                           s->normal };
   for (size_t k = 0; k < sizeof blocks / sizeof *blocks; k++)
     tb_release(s->context, blocks[k]);
   tb_minimum_norm_free(s->data);

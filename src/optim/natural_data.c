@@ -62,6 +62,8 @@ static tb_status group_rows(tb_natural *s) {
       s->first[s->m] = i;
       s->group[i] = s->m++;
     }
+    if (s->group[i] != TB_NO_ROW)
+      s->members[s->group[i]]++;
   }
   return TB_OK;
 }
@@ -110,7 +112,8 @@ static tb_status rank_of_data(tb_natural *s) {
 static tb_status make_room(tb_natural *s) {
   const size_t n = s->n, d = s->d, p = s->p, width = s->in_predictor ? d : p;
   if (!(s->group = tb_allocate(s->context, n, sizeof *s->group)) ||
-      !(s->first = tb_allocate(s->context, n, sizeof *s->first)))
+      !(s->first = tb_allocate(s->context, n, sizeof *s->first)) ||
+      !(s->members = tb_allocate(s->context, n, sizeof *s->members)))
     return TB_NO_MEMORY;
   /* Columns of the tall systems to come: of parameters or coordinates, of both for a linear predictor's parameters. */
   const size_t of_width = n > width ? width : 0, of_d = s->linear && n > d ? d : 0;
@@ -123,8 +126,12 @@ static tb_status make_room(tb_natural *s) {
   } needs[] = {
     { &s->x, n * d },
     { &s->f, n },
-    { &s->log_w, n },
-    { &s->b, n },
+    { &s->row, n },
+    { &s->row_weight, n },
+    { &s->row_target, n },
+    { &s->row_sign, n },
+    { &s->log_target, n },
+    { &s->sign, n },
     { &s->log_weight, n },
     { &s->target, n },
     { &s->log_delta, n },

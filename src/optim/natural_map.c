@@ -115,7 +115,7 @@ static tb_status lift_dense(tb_natural *s, const double *theta, const double *ve
     status = tb_minimum_norm_factor(s->lift, s->map, NULL, s->epsilon, rank, condition);
   double log_scale;
   if (status == TB_OK && *rank == s->d)
-    tb_minimum_norm_solve(s->lift, velocity_beta, velocity, &log_scale);
+    tb_minimum_norm_solve(s->lift, velocity_beta, NULL, velocity, &log_scale);
   return status;
 }
 

@@ -17,31 +17,36 @@ struct tb_natural {
   size_t n, d, p;
   bool in_predictor; /* the inverse is taken in predictor space */
   bool linear;       /* there is a predictor */
-  /* Distinct rows; of a linear predictor only those that are not zero. */
+  bool gram;         /* JJᵀ and DDᵀ are to be had without J and D */
+
+  /* The data: distinct rows; of a linear predictor only those that are not zero. */
   size_t m;
-  size_t *group, *first; /* n: distinct row of a row or TB_NO_ROW; m: its first row */
-  double *x;             /* m×d */
-  bool full_rows;        /* X has rank m (linear predictors) */
-  bool reduced;          /* parameter space by way of V: X hasn't rank m, or has rank d */
-  size_t rank_x;
+  size_t *group, *first,
+      *members;   /* n: distinct row of a row or TB_NO_ROW; m: its first row; m: how many it stands for */
+  double *x;      /* m×d */
+  bool full_rows; /* X has rank m (linear predictors) */
+  bool reduced;   /* parameter space by way of V: X hasn't rank m, or has rank d */
+  size_t rank_x, system_rows;
   double condition_x;
   double *basis; /* rank_x×d: V, where rank_x < min(m, d); else NULL */
-  tb_minimum_norm *data, *lift, *system;
-  size_t system_rows;
-  double *f, *log_w, *b;                   /* n */
-  double *log_weight, *target, *log_delta; /* m */
-  double *beta, *velocity_beta, *pull;     /* d */
-  bool gram;                               /* JJᵀ and DDᵀ are to be had without J and D */
-  double *kernel, *work;                   /* max(n, d)², 3·max(n, d) + p: for those */
-  const double *theta;                     /* of the evaluation under way */
-  /* Made when first needed: D[d×p] where it is dense, J[n×p], what stands in for J [system_rows×p] */
-  double *map, *jacobian, *rows;
+
   /* Where every parameter moves at most one coordinate of β (diagonal nets): which one, TB_NO_ROW for none; else NULL.
    * Then D has one entry a column, kept in slope[p]; norm[d] are the norms of its rows. */
   size_t *owner; /* p */
   double *slope, *norm;
-  double *tall, *tall_b, *tall_w; /* (m + c)×c, m + c, m + c: rows with those of the damping below */
-  double *normal, *image;         /* c×c, c with c = d or p: damped normal equations */
+
+  /* One evaluation. */
+  const double *theta;
+  double *f, *row, *row_weight, *row_target, *row_sign; /* n: outputs, scratch, log w, log |b|, sign of b */
+  double *log_weight, *log_target, *sign;               /* m: the same of distinct rows */
+  double *target, frame;                                /* m: b e^{−frame}; frame is 0 unless some b would overflow */
+  double *log_delta;                                    /* m: of the ridge */
+  double *beta, *velocity_beta, *pull, *image;          /* d */
+  tb_minimum_norm *data, *lift, *system;                /* X; D; J or what stands for it [system_rows×p] */
+  double *map, *jacobian, *rows;  /* made when first needed: D[d×p], J[n×p], VD[system_rows×p] */
+  double *kernel, *work;          /* with gram: max(n, d)², 3·max(n, d) + p */
+  double *tall, *tall_b, *tall_w; /* c columns: (m + c)×c, m + c, m + c: rows with those of the damping below */
+  double *normal;                 /* c×c: normal equations */
 };
 
 typedef struct tb_solution {
@@ -68,7 +73,7 @@ void tb_natural_compose(const tb_natural *, size_t k, const double *a, double *p
 
 /* ---- systems ---- */
 
-/* log_weight[m] and target[m] of the distinct rows from log_w[n] and b[n]. */
+/* Weights and targets of the distinct rows from those of all. */
 void tb_natural_merge(tb_natural *);
 
 /* v[c] = −(F + λI)⁺∇L for rows a[m×c].  system: work space for m×c, NULL where a is known to lack rank m; factored: it

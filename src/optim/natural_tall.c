@@ -20,7 +20,7 @@ static frame frame_of(const tb_natural *s) {
   frame f = { -INFINITY, -INFINITY, log((double)s->n * s->damping), 0.0 };
   for (size_t i = 0; i < s->m; i++) {
     f.top = fmax(f.top, s->log_weight[i]);
-    f.force = fmax(f.force, s->log_weight[i] + log(fabs(s->target[i])));
+    f.force = fmax(f.force, s->log_weight[i] + s->log_target[i]);
   }
   f.top = fmax(f.top, f.log_ridge);
   f.ridge = exp(f.log_ridge - f.top);
@@ -56,7 +56,7 @@ static void correct(tb_natural *s, size_t c, const double *a, const frame *f, co
   double *rows = s->tall_b, *step = s->tall_w;
   tb_gemv(false, s->m, c, 1.0, a, v, 0.0, rows);
   for (size_t i = 0; i < s->m; i++) {
-    const double force = copysign(exp(s->log_weight[i] + log(fabs(s->target[i])) - f->force), s->target[i]);
+    const double force = s->sign[i] * exp(s->log_weight[i] + s->log_target[i] - f->force);
     rows[i] = force - exp(s->log_weight[i] - f->top) * rows[i];
   }
   for (size_t k = 0; k < c; k++)
@@ -101,6 +101,7 @@ tb_status tb_natural_solve_tall(tb_natural *s, size_t c, const double *a, double
   const tb_status status = by_normal_equations(s, c, a, &f, v, found, &good);
   if (status != TB_OK || good)
     return status;
+  found->log_scale = s->frame;
   if (s->damping == 0)
     return tb_weighted_least_squares(s->context, m, c, a, s->target, s->log_weight, 0.0, v, &found->rank,
                                      &found->condition);

@@ -14,6 +14,7 @@
 
 static const double FARTHEST = 1e15; /* of the clock, when no time is given */
 static const double LATE = 50.0;
+static const double STALLED = 1e-9; /* progress of the clock per step; relative where the clock is below 1 */
 enum { MOST_EVENTS = 3, SEGMENT_STEPS = 1000 };
 
 typedef enum event_kind { EVENT_LOSS, EVENT_MARGIN, WATCH /* never happens: sees every accepted point */ } event_kind;
@@ -34,6 +35,8 @@ struct tb_trajectory {
   double time;     /* of the last stop; NaN: that of the clock */
   bool (*pause)(void *);
   void *pause_user;
+  double mark; /* clock at the start of the running segment */
+  bool stalled;
   char reason[160];
 };
 
@@ -148,7 +151,9 @@ static tb_status explain(tb_trajectory *t) {
   const bool logistic = tb_objective_loss_kind(t->field.objective) == TB_LOSS_LOGISTIC;
   const bool linear = tb_objective_has_predictor(t->field.objective);
   const char *what = "the velocity grows without bound";
-  if (!t->field.natural)
+  if (t->stalled)
+    what = "the flow slides along a jump of its velocity, such as a kink of relu,";
+  else if (!t->field.natural)
     what = "the steps of the integrator became too small";
   else if (empirical && logistic && largest_margin(t) > 20.0)
     what = "finite-time blow-up: margins grow without bound";
@@ -160,13 +165,19 @@ static tb_status explain(tb_trajectory *t) {
 
 /* ---- the advance ---- */
 
+/* Where the velocity jumps towards a surface from both sides, as at a kink of relu, the flow would slide along it, and
+ * no step is small enough: a segment of a thousand steps that hardly moves the clock. */
 static bool ask_pause(void *user, double s, const double *theta) {
   tb_trajectory *t = user;
-  return t->pause && t->pause(t->pause_user);
+  t->stalled = s - t->mark <= STALLED * (double)t->segment * fmin(s, 1.0);
+  t->mark = s;
+  return t->stalled || (t->pause && t->pause(t->pause_user));
 }
 
 /* Early part, then late part. */
 static tb_status advance_parts(tb_trajectory *t, double target, tb_flow_end *end, size_t *event) {
+  t->stalled = false;
+  t->mark = tb_flow_time(t->flow);
   if (t->flow == t->early && t->late && target > LATE) {
     const tb_status status = tb_flow_advance(t->early, LATE, t->segment, ask_pause, t, end, event);
     if (status != TB_OK || *end != TB_FLOW_REACHED)
@@ -175,6 +186,7 @@ static tb_status advance_parts(tb_trajectory *t, double target, tb_flow_end *end
     if (moved != TB_OK)
       return moved;
     t->flow = t->late;
+    t->mark = LATE;
   }
   return tb_flow_advance(t->flow, target, t->segment, ask_pause, t, end, event);
 }
@@ -206,8 +218,10 @@ static tb_status advance_clock(tb_trajectory *t, double target, double time, boo
     *why = stop_of(t->events[event]);
     return report_here(t);
   case TB_FLOW_PAUSED:
-    *why = TB_STOP_PAUSED;
-    return TB_OK;
+    if (!t->stalled) {
+      *why = TB_STOP_PAUSED;
+      return TB_OK;
+    } /* fall through */
   default:
     *why = TB_STOP_BLOW_UP;
     return explain(t);

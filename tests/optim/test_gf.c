@@ -261,6 +261,22 @@ static bool always(void *user) {
   return true;
 }
 
+/* A relu net whose gradient flow runs into a kink from both sides: it ends and says so. */
+static void sliding_along_a_kink_ends_the_flow(void **state) {
+  setting s;
+  open_setting(&s, "mlp", 2, 8, .5, NULL, DATA_A);
+  tb_objective_free(s.objective);
+  s.shape.activation = TB_RELU;
+  check(tb_objective_new(context, s.model, &s.shape, TB_LOSS_LOGISTIC, TB_FLOAT64, 3, a_x, a_y, &s.objective));
+  tb_trajectory *t = start_flow(&s, &(tb_flow_limits){ .until_margin = 10 });
+  tb_stop why;
+  check(tb_trajectory_advance(t, INFINITY, NULL, NULL, &why));
+  assert_int_equal(why, TB_STOP_BLOW_UP);
+  assert_non_null(strstr(tb_trajectory_reason(t), "kink of relu"));
+  tb_trajectory_free(t);
+  close_setting(&s);
+}
+
 /* Run, pausing at every occasion and restoring into a fresh trajectory: the bits of an undisturbed run. */
 static void a_paused_run_repeats_its_bits(void **state) {
   const struct {
@@ -312,6 +328,7 @@ int main(void) {
     cmocka_unit_test(not_separable_data_come_to_rest),
     cmocka_unit_test(square_loss_decays),
     cmocka_unit_test(single_precision_flows_end_too),
+    cmocka_unit_test(sliding_along_a_kink_ends_the_flow),
     cmocka_unit_test(a_paused_run_repeats_its_bits),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -14,7 +14,7 @@ static void solve(size_t n, size_t p, const double *a, const double *log_delta, 
   check(tb_minimum_norm_new(context, n, p, &m));
   check(tb_minimum_norm_factor(m, a, log_delta, DBL_EPSILON, rank, condition));
   if (*rank == n)
-    tb_minimum_norm_solve(m, b, x, log_scale);
+    tb_minimum_norm_solve(m, b, NULL, x, log_scale);
   tb_minimum_norm_free(m);
 }
 

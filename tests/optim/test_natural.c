@@ -356,7 +356,8 @@ static void damping_is_absolute(void **state) {
 
 /* At margins far beyond the range of double a damped velocity is the gradient's direction. */
 static void damping_at_vanishing_weights_is_the_gradient(void **state) {
-  for (int k = 0; k < 4; k++) {
+  const tb_fisher fishers[] = { TB_FISHER_PREDICTOR, TB_FISHER_PARAMETER, TB_FISHER_EMPIRICAL };
+  for (int k = 0; k < 6; k++) {
     const double start_a[] = { 7e4, -1e4, -1e4, -7e4, 1e5 }, start_b[] = { 1e4, 1.5e4, 1.5e4 };
     setting s;
     if (k % 2)
@@ -364,7 +365,7 @@ static void damping_at_vanishing_weights_is_the_gradient(void **state) {
     else
       open_setting(&s, "linear", 1, 0, 0, start_b, DATA_B);
     const tb_method *ngf = tb_method_find("ngf"), *gf = tb_method_find("gf");
-    const tb_method_options options = { .damping = 1e-6, .fisher = k < 2 ? TB_FISHER_PREDICTOR : TB_FISHER_PARAMETER };
+    const tb_method_options options = { .damping = 1e-6, .fisher = fishers[k / 2] };
     tb_trajectory *natural, *plain;
     check(tb_trajectory_new(context, ngf, &options, s.objective, NULL, s.theta, &natural));
     check(tb_trajectory_new(context, gf, &options, s.objective, NULL, s.theta, &plain));
