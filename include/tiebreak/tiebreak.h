@@ -5,6 +5,7 @@
 #include <tiebreak/base.h>
 #include <tiebreak/catalogue.h>
 #include <tiebreak/graph.h>
+#include <tiebreak/language.h>
 #include <tiebreak/machine.h>
 #include <tiebreak/metrics.h>
 #include <tiebreak/options.h>

@@ -23,6 +23,11 @@ const flag flags[] = {
   { "--format", "NAME", "csv or npz", FLAG_FORMAT },
   { "--report", "FILE", "where to write the report (default: report.html)", FLAG_REPORT },
   { "--steps", "N", "timed steps (default: enough for a steady median)", FLAG_STEPS },
+  { "--next", "PREFIX", "law of the symbol after a prefix; as often as you like", FLAG_LANGUAGE },
+  { "--check", "STRING", "probability and rules of a string; as often as you like", FLAG_LANGUAGE },
+  { "--prompts", NULL, "the prompts in and out of distribution", FLAG_LANGUAGE },
+  { "--sample", "COUNT", "strings drawn by the seed", FLAG_LANGUAGE },
+  { "--loss", "NATS", "excess and bound on ungrammatical mass of a model's loss", FLAG_LANGUAGE },
   { "--name", "NAME", "name of the run's folder (default: the study's name and a counter)", FLAG_RUNNING },
   { "--time-limit", "SECONDS", "stop after so long, with checkpoints (exit code 75)", FLAG_RUNNING },
   { "--checkpoint-every", "SECONDS", "time between checkpoints of a run (default: 2)", FLAG_RUNNING },
@@ -50,7 +55,7 @@ static const char *join(cli *c, int argc, char **argv, size_t *columns) {
   return joined ? joined : "";
 }
 
-static tb_status fail_at(cli *c, size_t column, const char *hint, const char *message) {
+tb_status arguments_fail_at(cli *c, size_t column, const char *hint, const char *message) {
   tb_fail(c->context, TB_USAGE, "", hint, "%s", message);
   tb_fail_excerpt(c->context, c->typed, column);
   return TB_USAGE;
@@ -62,7 +67,7 @@ tb_status arguments_fail(cli *c, size_t word, const char *hint, const char *form
   va_start(list, format);
   vsnprintf(message, sizeof message, format, list);
   va_end(list);
-  return fail_at(c, word < c->n_words ? c->columns[word] : strlen(c->typed) + 2, hint, message);
+  return arguments_fail_at(c, word < c->n_words ? c->columns[word] : strlen(c->typed) + 2, hint, message);
 }
 
 /* ---- flags ---- */
@@ -85,7 +90,7 @@ static tb_status unknown_flag(cli *c, const char *word, size_t length, size_t co
     snprintf(hint, sizeof hint, "did you mean '%s'?", near);
   else
     snprintf(hint, sizeof hint, "`tiebreak --help` lists verbs, `tiebreak VERB --help` the flags of one");
-  return fail_at(c, column, hint, message);
+  return arguments_fail_at(c, column, hint, message);
 }
 
 static bool read_number(const char *text, double *value) {
@@ -94,21 +99,46 @@ static bool read_number(const char *text, double *value) {
   return end != text && *end == 0 && isfinite(*value);
 }
 
+/* The flags of `tiebreak language`; strings may be empty. */
+static tb_status set_language(cli *c, const flag *f, const char *value, size_t column) {
+  char message[300];
+  double number;
+  if (strcmp(f->name, "--next") == 0 || strcmp(f->name, "--check") == 0) {
+    c->asked[c->n_asked++] = (struct asked){ f->name[2] == 'c', value, column };
+    return TB_OK;
+  }
+  bool count = strcmp(f->name, "--sample") == 0;
+  if (!read_number(value, &number) || (count && (number < 1 || number > 1e6 || number != floor(number)))) {
+    snprintf(message, sizeof message, "%s %.100s: expected %s", f->name, value,
+             count ? "a whole number from 1 to 1000000" : "a number");
+    return arguments_fail_at(c, column, NULL, message);
+  }
+  if (count) {
+    c->samples = (long)number;
+  } else {
+    c->loss = number;
+    c->has_loss = true;
+  }
+  return TB_OK;
+}
+
 /* Stores the value of a flag that takes one. */
 static tb_status set_value(cli *c, const flag *f, const char *value, size_t column) {
   char message[300];
   double number = 0;
+  if (f->bit == FLAG_LANGUAGE)
+    return set_language(c, f, value, column);
   bool numeric = strcmp(f->argument, "N") == 0 || strcmp(f->argument, "SECONDS") == 0;
   if (!*value || (numeric && (!read_number(value, &number) || number < 0))) {
     snprintf(message, sizeof message, "%s %.100s: expected %s", f->name, value,
              numeric ? "a number, 0 or more" : "a name");
-    return fail_at(c, column, NULL, message);
+    return arguments_fail_at(c, column, NULL, message);
   }
   if (strcmp(f->argument, "N") == 0) {
     long most = strcmp(f->name, "--threads") == 0 ? 4096 : 1000000000;
     if (number != floor(number) || number > (double)most) {
       snprintf(message, sizeof message, "%s %.100s: expected a whole number of at most %ld", f->name, value, most);
-      return fail_at(c, column, NULL, message);
+      return arguments_fail_at(c, column, NULL, message);
     }
     *(strcmp(f->name, "--threads") == 0 ? &c->threads : &c->steps) = (long)number;
   } else if (strcmp(f->name, "--time-limit") == 0) {
@@ -137,7 +167,8 @@ static void set_switch(cli *c, const flag *f) {
     bool *field;
   } switches[] = { { "--json", &c->json },       { "--quiet", &c->quiet },   { "--help", &c->help },
                    { "--dry-run", &c->dry_run }, { "--strict", &c->strict }, { "--quick", &c->quick },
-                   { "--full", &c->full },       { "--pdf", &c->pdf },       { "--plot", &c->plot } };
+                   { "--full", &c->full },       { "--pdf", &c->pdf },       { "--plot", &c->plot },
+                   { "--prompts", &c->prompts } };
   for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
     if (strcmp(f->name, switches[i].name) == 0)
       *switches[i].field = true;
@@ -157,11 +188,11 @@ static tb_status read_flag(cli *c, int argc, char **argv, int *i, const size_t *
     return unknown_flag(c, word, length, column);
   if (c->verb && f->bit && !(c->verb->flags & f->bit)) {
     snprintf(message, sizeof message, "`tiebreak %s` does not take %s", c->verb->name, f->name);
-    return fail_at(c, column, NULL, message);
+    return arguments_fail_at(c, column, NULL, message);
   }
   if (!f->argument && equals) {
     snprintf(message, sizeof message, "%s takes no value", f->name);
-    return fail_at(c, column + length, NULL, message);
+    return arguments_fail_at(c, column + length, NULL, message);
   }
   if (!f->argument) {
     set_switch(c, f);
@@ -171,7 +202,7 @@ static tb_status read_flag(cli *c, int argc, char **argv, int *i, const size_t *
     return set_value(c, f, equals + 1, column + length + 1);
   if (*i + 1 >= argc) {
     snprintf(message, sizeof message, "%s needs a value: %s %s", f->name, f->name, f->argument);
-    return fail_at(c, column + length + 1, NULL, message);
+    return arguments_fail_at(c, column + length + 1, NULL, message);
   }
   ++*i;
   return set_value(c, f, argv[*i], columns[*i]);
@@ -180,7 +211,7 @@ static tb_status read_flag(cli *c, int argc, char **argv, int *i, const size_t *
 /* ---- verbs and words ---- */
 
 /* Verbs of later versions, so that nobody looks for a typing mistake. */
-static const char *const later[] = { "sample", "density", "drift", "language" };
+static const char *const later[] = { "sample", "density", "drift" };
 
 static tb_status unknown_verb(cli *c, const char *word, size_t column) {
   const char *names[64];
@@ -189,7 +220,7 @@ static tb_status unknown_verb(cli *c, const char *word, size_t column) {
   for (size_t i = 0; i < sizeof later / sizeof *later; i++)
     if (strcmp(word, later[i]) == 0) {
       snprintf(message, sizeof message, "`tiebreak %s` is not available in this version", word);
-      return fail_at(c, column, "`tiebreak --help` lists what is", message);
+      return arguments_fail_at(c, column, "`tiebreak --help` lists what is", message);
     }
   for (const verb *const *v = verbs; *v && count < 64; v++)
     names[count++] = (*v)->name;
@@ -199,7 +230,7 @@ static tb_status unknown_verb(cli *c, const char *word, size_t column) {
   else
     snprintf(hint, sizeof hint, "`tiebreak --help` lists the verbs");
   snprintf(message, sizeof message, "unknown verb '%.200s'", word);
-  return fail_at(c, column, hint, message);
+  return arguments_fail_at(c, column, hint, message);
 }
 
 static tb_status check_count(cli *c) {
@@ -218,7 +249,8 @@ tb_status arguments_read(cli *c, int argc, char **argv) {
   size_t *columns = tb_arena_allocate(c->arena, (size_t)argc + 1, sizeof *columns);
   c->words = tb_arena_allocate(c->arena, (size_t)argc + 1, sizeof *c->words);
   c->columns = tb_arena_allocate(c->arena, (size_t)argc + 1, sizeof *c->columns);
-  if (!columns || !c->words || !c->columns)
+  c->asked = tb_arena_allocate(c->arena, (size_t)argc + 1, sizeof *c->asked);
+  if (!columns || !c->words || !c->columns || !c->asked)
     return TB_NO_MEMORY;
   c->typed = join(c, argc, argv, columns);
   int first = 1; /* the verb is the first word that is no flag; flags of one word may stand before it */
@@ -249,11 +281,11 @@ tb_status arguments_read(cli *c, int argc, char **argv) {
   if (c->help || c->version)
     return status;
   if (first >= argc)
-    return fail_at(c, strlen(c->typed) + 2, "`tiebreak --help` lists the verbs", "what shall be done?");
+    return arguments_fail_at(c, strlen(c->typed) + 2, "`tiebreak --help` lists the verbs", "what shall be done?");
   if (!c->verb)
     return unknown_verb(c, argv[first], columns[first]);
   if (c->quick && c->full)
-    return fail_at(c, 0, NULL, "--quick and --full exclude each other");
+    return arguments_fail_at(c, 0, NULL, "--quick and --full exclude each other");
   return check_count(c);
 }
 

@@ -20,7 +20,17 @@ typedef struct cli {
   long threads, steps;                             /* 0: all cores */
   double time_limit, checkpoint_every;             /* seconds; 0: none, default */
   const char *out, *runs, *format, *name, *report; /* NULL: not given */
-  bool failed_aloud;                               /* the failure was told when it happened */
+  /* --next, --check: in the order typed, each with its column */
+  size_t n_asked;
+  struct asked {
+    bool check; /* else next */
+    const char *text;
+    size_t column;
+  } * asked;
+  bool prompts, has_loss;
+  long samples; /* 0: not asked */
+  double loss;
+  bool failed_aloud; /* the failure was told when it happened */
 } cli;
 
 /* Bits of the flags that a verb takes besides --help, --json and --quiet. */
@@ -36,7 +46,8 @@ enum {
   FLAG_RUNNING = 256, /* --name, --time-limit, --checkpoint-every */
   FLAG_STEPS = 512,
   FLAG_REPORT = 1024,
-  FLAG_PLOT = 2048
+  FLAG_PLOT = 2048,
+  FLAG_LANGUAGE = 4096 /* --next, --check, --prompts, --sample, --loss */
 };
 
 typedef struct verb {
@@ -66,6 +77,8 @@ tb_status arguments_read(cli *, int argc, char **argv);
 void help_print(const cli *);
 /* key=value words from `first` on as assignments for tb_batch_new. */
 tb_status arguments_overrides(cli *, size_t first, size_t *count, tb_assignment **overrides);
+/* Records TB_USAGE at a column of the line as typed (1-based; 0: none). */
+tb_status arguments_fail_at(cli *, size_t column, const char *hint, const char *message);
 /* Records TB_USAGE at a word of the command line. */
 tb_status arguments_fail(cli *, size_t word, const char *hint, const char *format, ...) TB_PRINTF(4, 5);
 const char *cli_runs_folder(const cli *); /* --runs, else --out where that names the runs, else "runs" */
@@ -124,6 +137,6 @@ tb_status dry_run(cli *, size_t n, tb_batch **batches);
 /* ---- verbs ---- */
 
 extern const verb verb_studies, verb_run, verb_reproduce, verb_explain, verb_doctor, verb_runs, verb_show, verb_compare,
-    verb_resume, verb_export, verb_report, verb_bench, verb_completion;
+    verb_resume, verb_export, verb_report, verb_bench, verb_language, verb_completion;
 
 #endif
