@@ -87,7 +87,7 @@ static tb_status measure(tb_context *context, const tb_language *l, tb_language_
       layer(most, o, after, next, f, &right);
       memcpy(after, next, (most + 3) * sizeof *next);
       f->strings += words;
-      words *= 2 * 2 * (2 * (double)o - 1) / ((double)o + 1);
+      words = words * 4 * (2 * (double)o - 1) / ((double)o + 1); /* exact below 2^53 */
     }
     tb_language_close_facts(l, f, right);
   }

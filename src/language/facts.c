@@ -145,14 +145,18 @@ tb_status tb_language_measure_states(tb_context *context, const tb_language *l, 
 
 typedef struct enumeration {
   tb_walk *walk;
-  size_t v, longest, visited;
-  double right;
+  size_t v, visited;
+  double least, right, lost; /* prefixes below `least` are left out */
   tb_language_facts *facts;
   bool whole;
 } enumeration;
 
 static tb_status visit(tb_context *context, enumeration *e, size_t length) {
   double p = exp(tb_walk_log_probability(e->walk));
+  if (p < e->least) {
+    e->lost += p;
+    return TB_OK;
+  }
   if (++e->visited > 8 * (size_t)TB_MOST_STRINGS)
     e->whole = false;
   if (!e->whole)
@@ -168,7 +172,7 @@ static tb_status visit(tb_context *context, enumeration *e, size_t length) {
   if (e->facts->strings > TB_MOST_STRINGS)
     e->whole = false;
   tb_status status = TB_OK;
-  for (size_t a = 0; a < e->v && e->whole && !status && (e->longest == 0 || length < e->longest); a++)
+  for (size_t a = 0; a < e->v && e->whole && !status; a++)
     if (law[a] > 0) {
       status = tb_walk_push(e->walk, a);
       if (!status)
@@ -179,15 +183,15 @@ static tb_status visit(tb_context *context, enumeration *e, size_t length) {
   return status;
 }
 
-tb_status tb_language_measure_strings(tb_context *context, const tb_language *l, tb_language_facts *f, size_t longest,
+tb_status tb_language_measure_strings(tb_context *context, const tb_language *l, tb_language_facts *f, double least,
                                       bool *whole) {
   *f = (tb_language_facts){ 0 };
-  enumeration e = { .v = l->n_symbols, .longest = longest, .facts = f, .whole = true };
+  enumeration e = { .v = l->n_symbols, .least = least, .facts = f, .whole = true };
   tb_status status = tb_walk_new(context, l, &e.walk);
   if (!status)
     status = visit(context, &e, 0);
   tb_walk_free(e.walk);
-  *whole = e.whole;
+  *whole = e.whole && e.lost < 1e-15;
   if (!status)
     tb_language_close_facts(l, f, e.right);
   return status;

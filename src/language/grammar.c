@@ -172,14 +172,19 @@ tb_status tb_grammar_prepare(tb_context *context, tb_arena *arena, size_t max_le
     return tb_fail(context, TB_BAD_DATA, "", "a smaller max_length", "the grammar is too large for this max_length");
   g->length = tb_arena_allocate(arena, n * g->degrees, sizeof *g->length);
   g->corner = tb_arena_allocate(arena, n * n * g->degrees, sizeof *g->corner);
+  g->span = tb_arena_allocate(arena, n * n, sizeof *g->span);
   double *raw = tb_allocate(context, n, sizeof *raw);
-  tb_status status = g->length && g->corner && raw ? TB_OK : TB_NO_MEMORY;
+  tb_status status = g->length && g->corner && g->span && raw ? TB_OK : TB_NO_MEMORY;
   for (size_t d = 1; d < g->degrees && !status; d++)
     length_coefficient(g, d, raw);
   for (size_t a = 0; a < n && !status && max_length == 0; a++)
     g->length[a] = 1 - g->empty[a];
   if (!status)
     status = max_length ? corners(context, g) : corners_unbounded(context, g);
+  for (size_t i = 0; i < n * n && !status; i++)
+    for (size_t d = 0; d < g->degrees; d++)
+      if (g->corner[i * g->degrees + d] > 0)
+        g->span[i] = (uint32_t)d + 1;
   tb_release(context, raw);
   return status;
 }

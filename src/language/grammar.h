@@ -29,6 +29,7 @@ typedef struct tb_grammar {
   double *closure; /* (1 - unit)^-1 */
   double *length;  /* [n × degrees] L_A(z): P(A derives d symbols), d >= 1 */
   double *corner;  /* [n × n × degrees] Q(z): from A to its left corner X, with what is pending right of it */
+  uint32_t *span;  /* [n × n] coefficients of Q up to its last that is not 0 */
   double mean_length;
 } tb_grammar;
 

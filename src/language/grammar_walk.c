@@ -11,7 +11,9 @@
 
 typedef struct column {
   double *inside; /* [depth × n]: I[i][depth] */
-  double *corner; /* [n × degrees]: G(depth) */
+  size_t n_filled;
+  uint32_t *filled; /* [depth]: the i where that is not 0, from the last */
+  double *corner;   /* [n × degrees]: G(depth) */
 } column;
 
 typedef struct walk {
@@ -28,6 +30,7 @@ static void walk_free(void *data) {
   walk *w = data;
   for (size_t k = 0; k < w->room; k++) {
     tb_release(w->context, w->columns[k].inside);
+    tb_release(w->context, w->columns[k].filled);
     tb_release(w->context, w->columns[k].corner);
   }
   tb_release(w->context, w->columns);
@@ -49,9 +52,11 @@ static tb_status column_at(walk *w, size_t k, column **c) {
   *c = &w->columns[k];
   if (!(*c)->inside)
     (*c)->inside = tb_allocate(w->context, (k + 1) * w->g->n, sizeof *(*c)->inside);
+  if (!(*c)->filled)
+    (*c)->filled = tb_allocate(w->context, k + 1, sizeof *(*c)->filled);
   if (!(*c)->corner)
     (*c)->corner = tb_allocate(w->context, w->g->n * w->g->degrees, sizeof *(*c)->corner);
-  return (*c)->inside && (*c)->corner ? TB_OK : TB_NO_MEMORY;
+  return (*c)->inside && (*c)->filled && (*c)->corner ? TB_OK : TB_NO_MEMORY;
 }
 
 /* Number of coefficients that still matter behind k symbols. */
@@ -69,7 +74,7 @@ static void turn_corners(const walk *w, size_t k, double *corner) {
       double f = w->ahead[c * degrees + i];
       for (size_t x = 0; x < n && f > 0; x++) {
         const double *q = g->corner + (c * n + x) * degrees;
-        for (size_t d = 0; d + i < most; d++)
+        for (size_t d = 0; d < g->span[c * n + x] && d + i < most; d++)
           corner[x * degrees + i + d] += f * q[d];
       }
     }
@@ -114,15 +119,25 @@ static void walk_law(void *data, double *law) {
     law[a] /= sum;
 }
 
-/* raw → inside: chains of unit steps */
-static void close_units(const walk *w, double *inside) {
-  size_t n = w->g->n;
-  for (size_t a = 0; a < n; a++) {
+/* Adds chains of unit steps in place; false when the cell is empty. */
+static bool close_units(const walk *w, double *cell) {
+  size_t n = w->g->n, filled = 0;
+  memcpy(w->raw, cell, n * sizeof *cell);
+  for (size_t x = 0; x < n; x++)
+    filled += w->raw[x] > 0;
+  for (size_t a = 0; a < n && filled; a++) {
     double sum = 0;
     for (size_t x = 0; x < n; x++)
       sum += w->g->closure[a * n + x] * w->raw[x];
-    inside[a] = sum;
+    cell[a] = sum;
   }
+  return filled > 0;
+}
+
+/* out_A += Σ p first_B second_C */
+static void join(const tb_grammar *g, const double *first, const double *second, double *out) {
+  for (size_t r = 0; r < g->n_binary; r++)
+    out[g->binary[r].a] += g->binary[r].p * first[g->binary[r].b] * second[g->binary[r].c];
 }
 
 static tb_status walk_push(void *data, size_t symbol, double probability) {
@@ -133,26 +148,26 @@ static tb_status walk_push(void *data, size_t symbol, double probability) {
   tb_status status = column_at(w, j, &c);
   if (status)
     return status;
-  memset(w->raw, 0, n * sizeof *w->raw);
+  memset(c->inside, 0, j * n * sizeof *c->inside);
   for (size_t i = 0; i < g->n_emissions; i++)
     if (g->emissions[i].symbol == symbol)
-      w->raw[g->emissions[i].a] += g->emissions[i].p / probability;
-  close_units(w, c->inside + k * n);
-  for (size_t i = k; i-- > 0;) { /* I[i][j] = Σ_m I[i][m] I[m][j] */
-    memset(w->raw, 0, n * sizeof *w->raw);
-    for (size_t m = i + 1; m <= k; m++) {
-      const double *first = w->columns[m].inside + i * n, *second = c->inside + m * n;
-      for (size_t r = 0; r < g->n_binary; r++)
-        w->raw[g->binary[r].a] += g->binary[r].p * first[g->binary[r].b] * second[g->binary[r].c];
-    }
-    close_units(w, c->inside + i * n);
+      c->inside[k * n + g->emissions[i].a] += g->emissions[i].p / probability;
+  c->n_filled = 0;
+  for (size_t m = j;
+       m-- > 0;) { /* all that adds to I[m][j] has been read; it adds to I[i][j] where I[i][m] is filled */
+    if (!close_units(w, c->inside + m * n))
+      continue;
+    c->filled[c->n_filled++] = (uint32_t)m;
+    const column *before = &w->columns[m];
+    for (size_t f = 0; f < before->n_filled; f++)
+      join(g, before->inside + before->filled[f] * n, c->inside + m * n, c->inside + before->filled[f] * n);
   }
   memset(w->ahead, 0, n * g->degrees * sizeof *w->ahead);
-  for (size_t i = 0; i <= k; i++)
+  for (size_t f = 0; f < c->n_filled; f++)
     for (size_t r = 0; r < g->n_binary; r++) {
       const tb_binary *b = &g->binary[r];
-      double weight = b->p * c->inside[i * n + b->b];
-      const double *from = w->columns[i].corner + b->a * g->degrees;
+      double weight = b->p * c->inside[c->filled[f] * n + b->b];
+      const double *from = w->columns[c->filled[f]].corner + b->a * g->degrees;
       for (size_t d = 0; d < most && weight > 0; d++)
         w->ahead[b->c * g->degrees + d] += weight * from[d];
     }
@@ -192,50 +207,20 @@ static tb_status is_infinite(tb_context *context, const tb_grammar *g, bool *inf
   return TB_OK;
 }
 
-/* Strings longer than a bound have a mass that no double sees; the law below it is enumerated. */
+/* Prefixes less probable than 1e-22 are left out: their mass is far below the rounding of the sums. */
 static tb_status measure_unbounded(tb_context *context, const tb_language *l, tb_language_facts *f) {
   const tb_grammar *g = l->data;
   bool infinite = false, whole = false;
-  tb_language_facts listed = { 0 };
+  tb_language_facts listed;
   tb_status status = is_infinite(context, g, &infinite);
+  if (!status)
+    status = tb_language_measure_strings(context, l, &listed, infinite ? 1e-22 : 0, &whole);
   f->mean_length = g->mean_length;
-  f->strings = infinite ? INFINITY : NAN;
-  for (size_t bound = 8; bound <= 512 && !status; bound *= 2) {
-    tb_arena *arena = tb_arena_new(context);
-    tb_grammar longer = *g, shorter = *g;
-    double tail = 0, mass = 1;
-    bool enough = false;
-    status = arena ? TB_OK : TB_NO_MEMORY;
-    if (!status && (double)g->n * (double)g->n * (double)bound > 1e7) {
-      tb_arena_free(arena);
-      break;
-    }
-    if (!status)
-      status = tb_grammar_prepare(context, arena, 2 * bound, &longer);
-    if (!status) {
-      for (size_t d = bound + 1; d <= 2 * bound; d++)
-        tail += longer.length[d] * (double)(d + 1);
-      mass = tb_grammar_mass(&longer);
-      enough = tail < 1e-17 && mass > 1 - 1e-12;
-    }
-    if (!status && enough)
-      status = tb_grammar_prepare(context, arena, bound, &shorter);
-    if (!status && enough) {
-      tb_language bounded = *l;
-      bounded.data = &shorter;
-      bounded.max_length = bound;
-      status = tb_language_measure_strings(context, &bounded, &listed, 0, &whole);
-    }
-    tb_arena_free(arena);
-    if (enough)
-      break;
-  }
   f->entropy = whole ? listed.entropy : NAN;
-  if (whole && !infinite)
-    f->strings = listed.strings;
-  if (!whole)
-    f->reason = "more than a million strings hold all but 1e-17 of the mass, or longer ones than 512 symbols";
+  f->strings = infinite ? INFINITY : whole ? listed.strings : NAN;
   f->positions = f->optimal_loss = f->optimal_accuracy = NAN;
+  if (!whole)
+    f->reason = "a grammar with more than a million strings of notable probability";
   return status;
 }
 

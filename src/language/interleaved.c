@@ -191,7 +191,7 @@ static tb_status measure(tb_context *context, const tb_language *l, tb_language_
   for (size_t l2 = 1; l2 <= most && !status; l2++) {
     double n = (double)l2;
     f->strings += words;
-    words *= (4 * n + 2) / (n + 2) * ((4 * n + 6) / (n + 3));
+    words = words * ((4 * n + 2) * (4 * n + 6)) / ((n + 2) * (n + 3)); /* exact below 2^53 */
   }
   tb_language_close_facts(l, f, right);
   return status;

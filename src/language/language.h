@@ -67,8 +67,9 @@ tb_status tb_language_read_file(tb_language *, const char *path, size_t max_leng
 
 /* The two general ways to the facts (facts.c). */
 tb_status tb_language_measure_states(tb_context *, const tb_language *, tb_language_facts *);
-/* Strings of at most `longest` symbols (0: no cap).  *whole false when there are too many. */
-tb_status tb_language_measure_strings(tb_context *, const tb_language *, tb_language_facts *, size_t longest,
+/* Strings whose prefixes all have at least probability `least`.  *whole false when there are too many, or when what is
+ * left out has a mass above 1e-15. */
+tb_status tb_language_measure_strings(tb_context *, const tb_language *, tb_language_facts *, double least,
                                       bool *whole);
 /* positions and optimal_loss from the rest; expected_right: expected number of right guesses on a string and its end.
  */
