@@ -1,5 +1,6 @@
 /* The instructions of a plan: everything was decided before; here is only arithmetic on addresses and the kernels. */
 #include "engine/plan.h"
+#include "num/blas.h"
 
 #include <tiebreak/random.h>
 
@@ -259,12 +260,14 @@ void tb_run_solve(const tb_instruction *instruction, tb_frame *frame) {
   void *out = tb_at(frame, d->out);
   double *matrix = tb_at(frame, d->work), *right = matrix + d->n * d->n;
   const size_t square = d->n * d->n, size = d->n * d->k;
+  tb_blas_enter();
   for (size_t s = 0; s < d->batch; s++) {
     widen(d->dtype, a, s * square, square, matrix);
     widen(d->dtype, b, s * size, size, right);
     general_solve(d->n, d->k, d->transpose, matrix, right, tb_at(frame, d->pivots));
     narrow(d->dtype, right, size, out, s * size);
   }
+  tb_blas_leave();
 }
 
 /* ---- draws, plain loops ---- */

@@ -1,5 +1,6 @@
 /* The stiff method: CVODE's backward differentiation formulas with Newton's iteration; the Jacobian dense (from
  * jacobian_times by columns, else difference quotients) with LAPACK's LU up to DENSE_DIMENSIONS, beyond by SPGMR. */
+#include "num/blas.h"
 #include "num/flow_parts.h"
 
 #include <cvode/cvode.h>
@@ -73,13 +74,17 @@ static SUNLinearSolver_ID lu_id(SUNLinearSolver solver) {
 
 static int lu_setup(SUNLinearSolver solver, SUNMatrix a) {
   int n = (int)SM_COLUMNS_D(a);
-  return LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, n, n, SM_DATA_D(a), n, solver->content) == 0 ? 0 : 1;
+  lapack_int info;
+  TB_BLAS(info = LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, n, n, SM_DATA_D(a), n, solver->content));
+  return info == 0 ? 0 : 1;
 }
 
 static int lu_solve(SUNLinearSolver solver, SUNMatrix a, N_Vector x, N_Vector b, realtype tolerance) {
   int n = (int)SM_COLUMNS_D(a);
   N_VScale(1, b, x);
-  return (int)LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'N', n, 1, SM_DATA_D(a), n, solver->content, NV_DATA_S(x), n);
+  lapack_int info;
+  TB_BLAS(info = LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'N', n, 1, SM_DATA_D(a), n, solver->content, NV_DATA_S(x), n));
+  return (int)info;
 }
 
 static int lu_free(SUNLinearSolver solver) {

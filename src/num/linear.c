@@ -4,6 +4,7 @@
  * values need no copy at all (A = U S Vᵀ  ⇔  Aᵀ = V S Uᵀ), triangles swap names, and only general right-hand sides are
  * transposed.  Work space comes from the context. */
 #include "num/linear.h"
+#include "num/blas.h"
 
 #include <cblas.h>
 #include <float.h>
@@ -21,8 +22,9 @@ void tb_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, d
       c[i] = beta == 0 ? 0 : beta * c[i];
     return;
   }
-  cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans, (int)m,
-              (int)n, (int)k, alpha, a, (int)(transpose_a ? m : k), b, (int)(transpose_b ? k : n), beta, c, (int)n);
+  TB_BLAS(cblas_dgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans, transpose_b ? CblasTrans : CblasNoTrans,
+                      (int)m, (int)n, (int)k, alpha, a, (int)(transpose_a ? m : k), b, (int)(transpose_b ? k : n), beta,
+                      c, (int)n));
 }
 
 void tb_gemv(bool transpose, size_t m, size_t n, double alpha, const double *a, const double *x, double beta,
@@ -34,8 +36,8 @@ void tb_gemv(bool transpose, size_t m, size_t n, double alpha, const double *a, 
     return;
   }
   if (out > 0)
-    cblas_dgemv(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, (int)m, (int)n, alpha, a, (int)n, x, 1, beta, y,
-                1);
+    TB_BLAS(cblas_dgemv(CblasRowMajor, transpose ? CblasTrans : CblasNoTrans, (int)m, (int)n, alpha, a, (int)n, x, 1,
+                        beta, y, 1));
 }
 
 double tb_dot(size_t n, const double *x, const double *y) {
@@ -91,7 +93,8 @@ tb_status tb_cholesky_factor(tb_context *context, size_t n, double *a, bool *def
   if (n == 0)
     return TB_OK;
   /* row-major lower = column-major upper */
-  lapack_int info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, a, (int)n);
+  lapack_int info;
+  TB_BLAS(info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, 'U', (int)n, a, (int)n));
   if (info < 0)
     return tb_fail(context, TB_FAILED, "cholesky", NULL, "LAPACK refused argument %d", -(int)info);
   *definite = info == 0;
@@ -103,9 +106,10 @@ tb_status tb_cholesky_factor(tb_context *context, size_t n, double *a, bool *def
 void tb_cholesky_solve(size_t n, const double *l, size_t k, double *b) {
   if (n == 0 || k == 0)
     return;
-  cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)k, 1, l, (int)n, b,
-              (int)k);
-  cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, (int)n, (int)k, 1, l, (int)n, b, (int)k);
+  TB_BLAS(cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasNoTrans, CblasNonUnit, (int)n, (int)k, 1, l, (int)n, b,
+                      (int)k));
+  TB_BLAS(cblas_dtrsm(CblasRowMajor, CblasLeft, CblasLower, CblasTrans, CblasNonUnit, (int)n, (int)k, 1, l, (int)n, b,
+                      (int)k));
 }
 
 double tb_cholesky_rcond(tb_context *context, size_t n, const double *l, double anorm) {
@@ -115,7 +119,7 @@ double tb_cholesky_rcond(tb_context *context, size_t n, const double *l, double 
   double *work = tb_allocate(context, 3 * n, sizeof *work);
   lapack_int *iwork = tb_allocate(context, n, sizeof *iwork);
   if (work && iwork)
-    LAPACKE_dpocon_work(LAPACK_COL_MAJOR, 'U', (int)n, l, (int)n, anorm, &rcond, work, iwork);
+    TB_BLAS(LAPACKE_dpocon_work(LAPACK_COL_MAJOR, 'U', (int)n, l, (int)n, anorm, &rcond, work, iwork));
   tb_release(context, iwork);
   tb_release(context, work);
   return rcond;
@@ -136,14 +140,15 @@ tb_status tb_lu_solve(tb_context *context, size_t n, double *a, size_t k, double
   lapack_int *pivot = tb_allocate(context, n, sizeof *pivot);
   if (!pivot)
     return TB_NO_MEMORY;
-  lapack_int info = LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, (int)n, (int)n, a, (int)n, pivot); /* factors aᵀ */
+  lapack_int info;
+  TB_BLAS(info = LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, (int)n, (int)n, a, (int)n, pivot)); /* factors aᵀ */
   if (info < 0)
     status = tb_fail(context, TB_FAILED, "lu", NULL, "LAPACK refused argument %d", -(int)info);
   *singular = info > 0;
   if (info != 0)
     goto end;
   if (k == 1) {
-    LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'T', (int)n, 1, a, (int)n, pivot, b, (int)n);
+    TB_BLAS(LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'T', (int)n, 1, a, (int)n, pivot, b, (int)n));
     goto end;
   }
   columns = tb_allocate(context, n * k, sizeof *columns);
@@ -152,7 +157,7 @@ tb_status tb_lu_solve(tb_context *context, size_t n, double *a, size_t k, double
     goto end;
   }
   transpose(n, k, b, columns);
-  LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'T', (int)n, (int)k, a, (int)n, pivot, columns, (int)n);
+  TB_BLAS(LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, 'T', (int)n, (int)k, a, (int)n, pivot, columns, (int)n));
   transpose(k, n, columns, b);
 end:
   tb_release(context, columns);
@@ -169,15 +174,16 @@ tb_status tb_symmetric_eigen(tb_context *context, size_t n, double *a, double *v
   char job = v ? 'V' : 'N';
   double size;
   lapack_int integer_size;
-  LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, job, 'U', (int)n, a, (int)n, values, &size, -1, &integer_size, -1);
+  TB_BLAS(LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, job, 'U', (int)n, a, (int)n, values, &size, -1, &integer_size, -1));
   double *work = tb_allocate(context, (size_t)size, sizeof *work);
   lapack_int *iwork = tb_allocate(context, (size_t)integer_size, sizeof *iwork);
   if (!work || !iwork) {
     status = TB_NO_MEMORY;
     goto end;
   }
-  lapack_int info =
-      LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, job, 'U', (int)n, a, (int)n, values, work, (int)size, iwork, integer_size);
+  lapack_int info;
+  TB_BLAS(info = LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, job, 'U', (int)n, a, (int)n, values, work, (int)size, iwork,
+                                     integer_size));
   if (info != 0)
     status =
         tb_fail(context, TB_FAILED, "eigenvalues", NULL, "the symmetric eigenproblem did not converge (%d)", (int)info);
@@ -195,12 +201,14 @@ static tb_status singular_values_by_iteration(tb_context *context, size_t m, siz
   size_t r = m < n ? m : n;
   double size;
   char job_v = vt ? 'S' : 'N', job_u = u ? 'S' : 'N';
-  LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, job_v, job_u, (int)n, (int)m, at, (int)n, s, vt, (int)n, u, (int)r, &size, -1);
+  TB_BLAS(LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, job_v, job_u, (int)n, (int)m, at, (int)n, s, vt, (int)n, u, (int)r,
+                              &size, -1));
   double *work = tb_allocate(context, (size_t)size, sizeof *work);
   if (!work)
     return TB_NO_MEMORY;
-  lapack_int info = LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, job_v, job_u, (int)n, (int)m, at, (int)n, s, vt, (int)n, u,
-                                        (int)r, work, (int)size);
+  lapack_int info;
+  TB_BLAS(info = LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, job_v, job_u, (int)n, (int)m, at, (int)n, s, vt, (int)n, u,
+                                     (int)r, work, (int)size));
   tb_release(context, work);
   return info == 0 ? TB_OK
                    : tb_fail(context, TB_FAILED, "singular values", NULL,
@@ -228,15 +236,16 @@ tb_status tb_singular_values(tb_context *context, size_t m, size_t n, double *a,
   memcpy(copy, a, m * n * sizeof *copy);
   double *left = vt ? vt : spare, *right = u ? u : spare; /* of aᵀ[n×m] = left[n×r] s right[r×m] */
   char job = vectors ? 'S' : 'N';
-  LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, job, (int)n, (int)m, a, (int)n, s, left, (int)n, right, (int)r, &size, -1,
-                      iwork);
+  TB_BLAS(LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, job, (int)n, (int)m, a, (int)n, s, left, (int)n, right, (int)r, &size,
+                              -1, iwork));
   work = tb_allocate(context, (size_t)size, sizeof *work);
   if (!work) {
     status = TB_NO_MEMORY;
     goto end;
   }
-  lapack_int info = LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, job, (int)n, (int)m, a, (int)n, s, left, (int)n, right,
-                                        (int)r, work, (int)size, iwork);
+  lapack_int info;
+  TB_BLAS(info = LAPACKE_dgesdd_work(LAPACK_COL_MAJOR, job, (int)n, (int)m, a, (int)n, s, left, (int)n, right, (int)r,
+                                     work, (int)size, iwork));
   if (info != 0)
     status = singular_values_by_iteration(context, m, n, copy, s, u, vt);
 end:
@@ -277,16 +286,17 @@ tb_status tb_least_squares(tb_context *context, size_t m, size_t n, const double
   for (size_t i = 0; i < m; i++)
     for (size_t j = 0; j < k; j++)
       right[j * longer + i] = b[i * k + j];
-  LAPACKE_dgelsd_work(LAPACK_COL_MAJOR, (int)m, (int)n, (int)k, columns, (int)m, right, (int)longer, s, rcond, &found,
-                      &size, -1, &integer_size);
+  TB_BLAS(LAPACKE_dgelsd_work(LAPACK_COL_MAJOR, (int)m, (int)n, (int)k, columns, (int)m, right, (int)longer, s, rcond,
+                              &found, &size, -1, &integer_size));
   work = tb_allocate(context, (size_t)size, sizeof *work);
   iwork = tb_allocate(context, (size_t)integer_size, sizeof *iwork);
   if (!work || !iwork) {
     status = TB_NO_MEMORY;
     goto end;
   }
-  lapack_int info = LAPACKE_dgelsd_work(LAPACK_COL_MAJOR, (int)m, (int)n, (int)k, columns, (int)m, right, (int)longer,
-                                        s, rcond, &found, work, (int)size, iwork);
+  lapack_int info;
+  TB_BLAS(info = LAPACKE_dgelsd_work(LAPACK_COL_MAJOR, (int)m, (int)n, (int)k, columns, (int)m, right, (int)longer, s,
+                                     rcond, &found, work, (int)size, iwork));
   if (info != 0) {
     status = tb_fail(context, TB_FAILED, "least squares", NULL, "the singular values did not converge (%d)", (int)info);
     goto end;

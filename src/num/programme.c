@@ -4,6 +4,7 @@
  * (as many), A[T,B] x_B = bound_T − A[T,N] x_N and A[T,B]ᵀ y_T = c_B are solved by LU and refined with residuals in
  * long double.  Each call owns its model, so any number of threads may solve. */
 #include "num/programme.h"
+#include "num/blas.h"
 #include "num/reference.h"
 
 #include <coin/Clp_C_Interface.h>
@@ -61,7 +62,10 @@ static tb_status basis_factor(tb_context *context, const tb_programme *p, const 
     for (size_t j = 0; j < k; j++)
       b->matrix[i * k + j] = p->a[b->row[i] * n + b->column[j]];
   memcpy(b->lu, b->matrix, k * k * sizeof *b->lu);
-  *regular = k == 0 || LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, (int)k, (int)k, b->lu, (int)k, b->pivot) == 0;
+  lapack_int info = 0;
+  if (k > 0)
+    TB_BLAS(info = LAPACKE_dgetrf_work(LAPACK_COL_MAJOR, (int)k, (int)k, b->lu, (int)k, b->pivot));
+  *regular = info == 0;
   return TB_OK;
 }
 
@@ -77,7 +81,8 @@ static void basis_solve(basis *b, bool transposed, double *z) {
       b->delta[i] = (double)sum;
     }
     /* the factors are of the column-major reading, Mᵀ */
-    LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, transposed ? 'N' : 'T', (int)k, 1, b->lu, (int)k, b->pivot, b->delta, (int)k);
+    TB_BLAS(LAPACKE_dgetrs_work(LAPACK_COL_MAJOR, transposed ? 'N' : 'T', (int)k, 1, b->lu, (int)k, b->pivot, b->delta,
+                                (int)k));
     for (size_t i = 0; i < k; i++)
       z[i] += b->delta[i];
   }
@@ -188,9 +193,9 @@ static tb_status run_clp(tb_context *context, const tb_programme *p, double *x, 
   if (!model)
     return tb_fail(context, TB_NO_MEMORY, "linear programme", NULL, "no memory for the linear programme");
   tb_status status = TB_OK;
-  Clp_dual(model, 0);
+  TB_BLAS(Clp_dual(model, 0));
   if (Clp_status(model) != 0) /* the dual simplex may take one misfortune for the other */
-    Clp_primal(model, 0);
+    TB_BLAS(Clp_primal(model, 0));
   int found = Clp_status(model);
   *outcome = found == 0 ? TB_OPTIMAL : found == 1 ? TB_INFEASIBLE : TB_UNBOUNDED;
   if (found > 2 || found < 0) {

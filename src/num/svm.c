@@ -7,6 +7,7 @@
  * rows is zero, the certificate that the data is not separable.  Ties and duplicates need no care: a row that depends
  * on the active ones is never added beside them.  The last word has a fresh QR of the active rows with refinement in
  * long double. */
+#include "num/blas.h"
 #include "num/linear.h"
 #include "num/reference.h"
 #include "num/reference_parts.h"
@@ -64,7 +65,7 @@ static void add_active(machine *s, size_t row) {
     v[0] += copysign(norm, first);
     double scale = 1 / (norm * fabs(v[0]));
     tb_gemv(true, rest, d, 1, s->basis + q * d, v, 0, dots); /* Q₂ v */
-    cblas_dger(CblasRowMajor, (int)rest, (int)d, -scale, v, 1, dots, 1, s->basis + q * d, (int)d);
+    TB_BLAS(cblas_dger(CblasRowMajor, (int)rest, (int)d, -scale, v, 1, dots, 1, s->basis + q * d, (int)d));
     first = -copysign(norm, first);
   }
   memcpy(s->r + q * d, s->across, q * sizeof *s->r);
@@ -99,7 +100,7 @@ static entry enter(machine *s, size_t row) {
     tb_gemv(false, d, d, 1, s->basis, normal, 0, s->across); /* d = Qᵀ n */
     memcpy(s->along, s->across, q * sizeof *s->along);
     if (q > 0) /* R along = d₁; r row-major holds Rᵀ, lower */
-      cblas_dtrsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, (int)q, s->r, (int)d, s->along, 1);
+      TB_BLAS(cblas_dtrsv(CblasRowMajor, CblasLower, CblasTrans, CblasNonUnit, (int)q, s->r, (int)d, s->along, 1));
     double free = tb_norm(d - q, s->across + q), longest = 1;
     for (size_t k = 0; k < q; k++)
       longest = fmax(longest, fabs(s->along[k]));
@@ -144,7 +145,7 @@ static tb_status polish(tb_context *context, const machine *s, const double *z, 
   if (q == 0)
     return TB_OK;
   double size;
-  LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, (int)d, (int)q, NULL, (int)d, NULL, &size, -1);
+  TB_BLAS(LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, (int)d, (int)q, NULL, (int)d, NULL, &size, -1));
   size_t room = (size_t)size + d + q;
   double *columns = tb_allocate(context, d * q, sizeof *columns), *tau = tb_allocate(context, q, sizeof *tau);
   double *work = tb_allocate(context, room, sizeof *work), *u = tb_allocate(context, q, sizeof *u);
@@ -154,7 +155,7 @@ static tb_status polish(tb_context *context, const machine *s, const double *z, 
     goto end;
   for (size_t k = 0; k < q; k++)
     memcpy(columns + k * d, z + s->active[k] * d, d * sizeof *columns);
-  LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, (int)d, (int)q, columns, (int)d, tau, work, (int)room);
+  TB_BLAS(LAPACKE_dgeqrf_work(LAPACK_COL_MAJOR, (int)d, (int)q, columns, (int)d, tau, work, (int)room));
   for (int round = 0; round < 4; round++) {
     /* residuals f = Z_Aᵀu − b, g = 1 − Z_A b */
     for (size_t j = 0; j < d; j++) {
@@ -170,17 +171,17 @@ static tb_status polish(tb_context *context, const machine *s, const double *z, 
       g[k] = (double)sum;
     }
     /* Z_Aᵀ = Q [R; 0]: with Qᵀδb = (h₁, h₂), Qᵀf = (f₁, f₂):  Rᵀh₁ = g, h₂ = f₂, R δu = h₁ − f₁ */
-    LAPACKE_dormqr_work(LAPACK_COL_MAJOR, 'L', 'T', (int)d, 1, (int)q, columns, (int)d, tau, f, (int)d, work,
-                        (int)room);
-    LAPACKE_dtrtrs_work(LAPACK_COL_MAJOR, 'U', 'T', 'N', (int)q, 1, columns, (int)d, g, (int)q);
+    TB_BLAS(LAPACKE_dormqr_work(LAPACK_COL_MAJOR, 'L', 'T', (int)d, 1, (int)q, columns, (int)d, tau, f, (int)d, work,
+                                (int)room));
+    TB_BLAS(LAPACKE_dtrtrs_work(LAPACK_COL_MAJOR, 'U', 'T', 'N', (int)q, 1, columns, (int)d, g, (int)q));
     for (size_t k = 0; k < q; k++) {
       double h = g[k];
       g[k] = h - f[k];
       f[k] = h;
     }
-    LAPACKE_dtrtrs_work(LAPACK_COL_MAJOR, 'U', 'N', 'N', (int)q, 1, columns, (int)d, g, (int)q);
-    LAPACKE_dormqr_work(LAPACK_COL_MAJOR, 'L', 'N', (int)d, 1, (int)q, columns, (int)d, tau, f, (int)d, work,
-                        (int)room);
+    TB_BLAS(LAPACKE_dtrtrs_work(LAPACK_COL_MAJOR, 'U', 'N', 'N', (int)q, 1, columns, (int)d, g, (int)q));
+    TB_BLAS(LAPACKE_dormqr_work(LAPACK_COL_MAJOR, 'L', 'N', (int)d, 1, (int)q, columns, (int)d, tau, f, (int)d, work,
+                                (int)room));
     for (size_t j = 0; j < d; j++)
       b[j] += f[j];
     for (size_t k = 0; k < q; k++)

@@ -14,6 +14,7 @@
  * units, relative to the pivot's, and what underflows there is rightly nothing.  With the largest entry of a column as
  * pivot this is row-wise backward stable (Powell & Reid 1969; Cox & Higham 1998); as the spread grows to infinity the
  * same code becomes the lexicographic limit. */
+#include "num/blas.h"
 #include "num/linear.h"
 
 #include <cblas.h>
@@ -180,7 +181,7 @@ static tb_status solve(tb_context *context, staircase *q, double *x, double *con
     x[k] = sum / row[k];
   }
   if (status == TB_OK && rank > 0) { /* row-major lower = column-major upper, transposed */
-    LAPACKE_dtrcon_work(LAPACK_COL_MAJOR, 'I', 'U', 'N', (int)rank, r, (int)rank, &rcond, work, iwork);
+    TB_BLAS(LAPACKE_dtrcon_work(LAPACK_COL_MAJOR, 'I', 'U', 'N', (int)rank, r, (int)rank, &rcond, work, iwork));
     for (size_t k = rank; k-- > 0;)
       apply_right(q->right + k * n, k, n, x);
   }

@@ -10,6 +10,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -382,11 +383,52 @@ static void weighted_edges(void **state) {
   assert_int_equal(tb_weighted_least_squares(*state, 2, 2, a, b, w, 0, x, &rank, &condition), TB_FAILED);
 }
 
+/* ---- several threads at once ---- */
+
+enum { TEAM = 4, SIDE = 40 };
+
+/* Factors the same matrix again and again; counts results other than the first thread's. */
+static void *factor_often(void *user) {
+  const double *expected = user;
+  double matrix[SIDE * SIDE];
+  size_t wrong = 0;
+  tb_context *own = tb_context_new(NULL, NULL);
+  for (int round = 0; round < 2000 && own; round++) {
+    bool definite;
+    for (size_t i = 0; i < SIDE * SIDE; i++)
+      matrix[i] = i % (SIDE + 1) == 0 ? SIDE : 1.0 / (double)(1 + i % SIDE + i / SIDE);
+    wrong += tb_cholesky_factor(own, SIDE, matrix, &definite) != TB_OK || !definite ||
+             (expected && memcmp(matrix, expected, sizeof matrix) != 0);
+    if (!expected) {
+      double *first = malloc(sizeof matrix);
+      memcpy(first, matrix, sizeof matrix);
+      tb_context_free(own);
+      return first;
+    }
+  }
+  tb_context_free(own);
+  return (void *)wrong;
+}
+
+static void threads(void **state) {
+  double *expected = factor_often(NULL);
+  pthread_t team[TEAM];
+  for (int i = 0; i < TEAM; i++)
+    assert_int_equal(pthread_create(&team[i], NULL, factor_often, expected), 0);
+  for (int i = 0; i < TEAM; i++) {
+    void *wrong;
+    pthread_join(team[i], &wrong);
+    assert_null(wrong);
+  }
+  free(expected);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(products, setup, teardown),
     cmocka_unit_test_setup_teardown(norms_and_angles, setup, teardown),
     cmocka_unit_test_setup_teardown(cholesky, setup, teardown),
+    cmocka_unit_test(threads),
     cmocka_unit_test_setup_teardown(lu, setup, teardown),
     cmocka_unit_test_setup_teardown(decompositions, setup, teardown),
     cmocka_unit_test_setup_teardown(least_squares, setup, teardown),
