@@ -35,7 +35,15 @@ typedef struct tb_rule_input {
 } tb_rule_input;
 typedef bool tb_rewrite_rule(tb_rewriter *, tb_rule_input, uint32_t *index, tb_status *);
 extern tb_rewrite_rule *const tb_rewrite_rules[]; /* ended by NULL */
-tb_rewrite_rule tb_rule_pieces, tb_rule_copies;
+tb_rewrite_rule tb_rule_pieces, tb_rule_copies, tb_rule_rows;
+
+/* What a slice of a product, or a sum over the rows of one, spares when the rest of the product is not needed
+ * (rewrite_rows.c): spare[nodes] is zero on entry. */
+typedef enum tb_spare { TB_SPARE_NOTHING, TB_SPARE_COLUMNS, TB_SPARE_ROWS } tb_spare;
+tb_status tb_rewrite_spare(tb_context *, const tb_graph *, size_t n_out, const uint32_t *outputs, const bool *needed,
+                           const bool *replaced, tb_spare *spare);
+tb_status tb_rewrite_spared(tb_rewriter *, const tb_graph *from, const tb_node *, tb_spare, const uint32_t *map,
+                            uint32_t *index);
 
 /* Changes to a scan's body while it is rebuilt: nodes that become slices (of a tape), or known nodes of another body
  * that are computed here too, some of which become results (written to the tape).  See tape.c. */
@@ -52,6 +60,11 @@ typedef struct tb_body_edit {
 /* Graph → graph with all of the above; keep_input (may be NULL: all) says which inputs stay; edit may be NULL. */
 tb_status tb_rewrite_graph(tb_context *, const tb_graph *, size_t n_out, const uint32_t *outputs,
                            const bool *keep_input, const tb_body_edit *edit, uint32_t *outputs_new, tb_graph **);
+
+/* Which nodes of a scan's body leave it because they depend on its constants alone (hoist.c): leaving[body nodes] is
+ * false on entry; values[count] become the values in the graph that is being written, where map leads. */
+tb_status tb_hoist(tb_rewriter *, const tb_node *scan, const uint32_t *map, uint32_t results, const uint32_t *result,
+                   bool *leaving, uint32_t *count, uint32_t *values);
 
 /* One step of moving work from a reverse loop to the forward loop whose entries it reads (tape.c); *to is NULL where
  * there is nothing to move. */

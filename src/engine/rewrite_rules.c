@@ -255,6 +255,6 @@ static bool rule_select(tb_rewriter *w, tb_rule_input in, uint32_t *index, tb_st
 }
 
 tb_rewrite_rule *const tb_rewrite_rules[] = {
-  rule_shape,     rule_select, rule_power,     rule_tanh,      rule_arithmetic,
-  rule_broadcast, rule_reduce, tb_rule_copies, tb_rule_pieces, NULL,
+  rule_shape,     rule_select,  rule_power,     rule_tanh, rule_arithmetic, rule_broadcast, rule_reduce,
+  tb_rule_copies, tb_rule_rows, tb_rule_pieces, NULL,
 };

@@ -52,11 +52,12 @@ static tb_status simplify_scan(tb_rewriter *w, const tb_node *node, const uint32
   tb_scan *s = tb_arena_allocate(arena, 1, sizeof *s);
   uint32_t *old = tb_arena_allocate(arena, tb_scan_body_results(scan) + 1, sizeof *old);
   uint32_t *new = tb_arena_allocate(arena, tb_scan_body_results(scan) + 1, sizeof *new);
-  uint32_t *operands = tb_arena_allocate(arena, node->operand_count + 1, sizeof *operands);
-  if (!s || !old || !new || !operands)
+  uint32_t *operands = tb_arena_allocate(arena, node->operand_count + scan->body->count + 1, sizeof *operands);
+  bool *hoisted = tb_arena_allocate(arena, scan->body->count + 1, sizeof *hoisted);
+  if (!s || !old || !new || !operands || !hoisted)
     return TB_NO_MEMORY;
   *s = (tb_scan){ .results = new, .length = scan->length, .reverse = scan->reverse };
-  uint32_t results = 0, count = 0;
+  uint32_t results = 0, count = 0, more = 0;
   for (uint32_t i = 0; i < tb_scan_body_results(scan); i++)
     if (use->results[i]) {
       old[results++] = scan->results[i];
@@ -73,7 +74,12 @@ static tb_status simplify_scan(tb_rewriter *w, const tb_node *node, const uint32
     return TB_NO_MEMORY;
   memcpy(keep, use->inputs, scan->body->input_count * sizeof *keep);
   keep[0] = true; /* the step */
-  tb_status status = tb_rewrite_graph(w->context, scan->body, results, old, keep, NULL, new, &s->body);
+  tb_status status = tb_hoist(w, node, map, results, old, hoisted, &more, operands + count);
+  const tb_body_edit edit = { .replaced = hoisted, .before = scan->body->input_count };
+  count += more;
+  s->constants += more;
+  if (status == TB_OK)
+    status = tb_rewrite_graph(w->context, scan->body, results, old, keep, more ? &edit : NULL, new, &s->body);
   tb_node copy = *node;
   copy.scan = s;
   if (status == TB_OK)
@@ -142,7 +148,7 @@ static tb_status mark_needed(tb_context *context, tb_arena *arena, const tb_grap
 }
 
 static tb_status rebuild(tb_rewriter *w, const tb_graph *from, const bool *needed, const scan_use *uses,
-                         const tb_body_edit *edit, uint32_t *map) {
+                         const tb_spare *spare, const tb_body_edit *edit, uint32_t *map) {
   tb_status status = TB_OK;
   for (uint32_t i = 0; i < from->count && status == TB_OK; i++) {
     const tb_node *node = from->nodes[i];
@@ -157,6 +163,8 @@ static tb_status rebuild(tb_rewriter *w, const tb_graph *from, const bool *neede
           result.attributes.index = kept++;
           status = tb_rewrite_append(w, &result, 1, &map[i], &map[i + 1 + r]);
         }
+    } else if (spare[i] != TB_SPARE_NOTHING) {
+      status = tb_rewrite_spared(w, from, node, spare[i], map, &map[i]);
     } else if (node->op != TB_OP_RESULT) {
       uint32_t few[8], *operands = few;
       if (node->operand_count > 8)
@@ -207,13 +215,16 @@ tb_status tb_rewrite_graph(tb_context *context, const tb_graph *from, size_t n_o
   bool *needed = arena ? tb_arena_allocate(arena, from->count + 1, sizeof *needed) : NULL;
   uint32_t *map = arena ? tb_arena_allocate(arena, from->count + 1, sizeof *map) : NULL;
   scan_use *uses = arena ? tb_arena_allocate(arena, from->count + 1, sizeof *uses) : NULL;
-  tb_status status = needed && map && uses ? tb_graph_new(context, &w.to) : TB_NO_MEMORY;
+  tb_spare *spare = arena ? tb_arena_allocate(arena, from->count + 1, sizeof *spare) : NULL;
+  tb_status status = needed && map && uses && spare ? tb_graph_new(context, &w.to) : TB_NO_MEMORY;
   if (status == TB_OK)
     status = mark_needed(context, arena, from, n_out, outputs, edit, needed, uses);
   if (status == TB_OK)
     status = add_inputs(&w, from, keep_input, edit, map);
   if (status == TB_OK)
-    status = rebuild(&w, from, needed, uses, edit, map);
+    status = tb_rewrite_spare(context, from, n_out, outputs, needed, edit ? edit->replaced : NULL, spare);
+  if (status == TB_OK)
+    status = rebuild(&w, from, needed, uses, spare, edit, map);
   if (status == TB_OK && edit && edit->source)
     status = add_known(&w, edit, map, outputs_new + n_out);
   for (size_t i = 0; i < n_out && status == TB_OK; i++)
@@ -228,12 +239,29 @@ tb_status tb_rewrite_graph(tb_context *context, const tb_graph *from, size_t n_o
   return status;
 }
 
-/* Tapes are laid until there is nothing left to move; then whatever nobody needs any more goes. */
+/* How deeply loops are nested. */
+static uint32_t depth_of(const tb_graph *graph) {
+  uint32_t depth = 0;
+  for (uint32_t i = 0; i < graph->count; i++)
+    if (graph->nodes[i]->op == TB_OP_SCAN) {
+      const uint32_t inner = 1 + depth_of(graph->nodes[i]->scan->body);
+      depth = inner > depth ? inner : depth;
+    }
+  return depth;
+}
+
+/* A rewriting hoists by one loop.  Tapes are laid until there is nothing left to move; then whatever nobody needs any
+ * more goes. */
 tb_status tb_simplify(tb_context *context, const tb_graph *graph, size_t n_out, const uint32_t *outputs,
                       uint32_t *outputs_new, tb_graph **simple) {
   uint32_t *found = tb_allocate(context, n_out + 1, sizeof *found);
   tb_graph *now = NULL, *next = NULL;
   tb_status status = found ? tb_rewrite_graph(context, graph, n_out, outputs, NULL, NULL, found, &now) : TB_NO_MEMORY;
+  for (uint32_t depth = status == TB_OK ? depth_of(now) : 0; depth > 1 && status == TB_OK; depth--) {
+    status = tb_rewrite_graph(context, now, n_out, found, NULL, NULL, found, &next);
+    tb_graph_free(now);
+    now = next;
+  }
   while (status == TB_OK) {
     status = tb_tape(context, now, n_out, found, found, &next);
     if (status != TB_OK || !next)

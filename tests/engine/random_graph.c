@@ -219,6 +219,35 @@ static void grow_product(builder *b) {
   add(b, y, a.bound * bound * (double)(inner + 1));
 }
 
+/* Rows that are told a row which is common to all, before, after or twice, and a product of both, or some columns. */
+static void grow_told(builder *b) {
+  item a = some_matrix(b);
+  tb_graph *g = b->g;
+  const uint32_t rows = 1u << (a.rank - 2);
+  tb_value row = tb_reduce(g, below(b, 2) ? TB_SUM : TB_MAX, a.a, below(b, 3) ? rows : ~0u, true);
+  row = tb_sin(g, tb_scale(g, row, 1 / (1 + (double)a.elements * a.bound))); /* well-conditioned */
+  size_t dims[TB_MAX_RANK], parts = 2 + below(b, 2), n = 1 + below(b, 9);
+  memcpy(dims, a.dims, sizeof dims);
+  if (a.elements == 0)
+    return;
+  row = tb_broadcast(g, row, a.rank, dims);
+  tb_value both[3];
+  for (size_t k = 0; k < parts; k++)
+    both[k] = below(b, 2) ? row : a.a;
+  dims[a.rank - 1] *= parts;
+  const size_t wide = dims[a.rank - 1];
+  tb_value told = tb_concat(g, a.rank - 1, parts, both);
+  const bool tb = below(b, 2);
+  const size_t weights[2] = { tb ? n : wide, tb ? wide : n };
+  tb_value w = pattern(b, 2, weights);
+  if (below(b, 2))
+    w = tb_multiply(g, w, tb_tanh(g, tb_reduce(g, TB_SUM, a.a, ~0u, false)));
+  tb_value y = tb_add(g, tb_matmul(g, told, false, w, tb), pattern(b, 1, &n));
+  if (n > 2 && below(b, 3) == 0)
+    y = tb_slice(g, y, a.rank - 1, 1, n - 2);
+  add(b, y, (a.bound + 1) * (double)(wide + 1));
+}
+
 static void grow_matvec(builder *b) {
   item a = some_matrix(b);
   size_t n = a.dims[a.rank - 1], dims[2] = { 1 + below(b, 3), n };
@@ -441,6 +470,8 @@ static void build(builder *b, random_graph *r) {
   }
   for (size_t steps = 4 + below(b, 16); steps-- > 0;)
     grow[below(b, sizeof grow / sizeof *grow)](b);
+  if (below(b, 2))
+    grow_told(b);
   r->results = 1 + below(b, RANDOM_RESULTS);
   for (size_t i = 0; i < r->results; i++) {
     item y = i == 0 ? describe(b, b->pool[b->count - 1], 0) : some(b);

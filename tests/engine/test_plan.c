@@ -377,6 +377,106 @@ static void test_hardly_definite(void **unused) {
   tb_context_free(context);
 }
 
+/* ---- rows that are all equal ---- */
+
+/* x′ = x + (gelu(concat(x, copies of e) W + b) V) / length with e = sin(frequencies · step) P: a step that is told the
+ * time by an embedding with parameters of its own; in the middle or at the end of the concatenation. */
+static tb_status timed_cell(void *user, tb_graph *g, tb_value step, size_t n_carry, const tb_value *carry,
+                            size_t n_slice, const tb_value *slices, size_t n_const, const tb_value *consts,
+                            tb_value *carry_out, size_t n_out, tb_value *outs) {
+  const tb_dtype dtype = tb_value_dtype(g, carry[0]);
+  const size_t rows = tb_dim(g, carry[0], 0), width = tb_dim(g, consts[4], 0);
+  const bool middle = user != NULL;
+  tb_value time = tb_broadcast(g, tb_cast(g, step, dtype), 2, (size_t[]){ 1, width });
+  tb_value e = tb_matmul(g, tb_sin(g, tb_multiply(g, time, consts[4])), false, consts[3], false);
+  e = tb_broadcast(g, e, 2, (size_t[]){ rows, width });
+  const tb_value parts[3] = { carry[0], e, tb_tanh(g, carry[0]) };
+  tb_value z = tb_concat(g, 1, middle ? 3 : 2, parts);
+  z = tb_gelu(g, tb_add(g, tb_matmul(g, z, false, consts[0], middle), consts[1]));
+  carry_out[0] = tb_add(g, carry[0], tb_scale(g, tb_matmul(g, z, false, consts[2], false), 0.1));
+  return TB_OK;
+}
+
+static void check_timed(tb_dtype dtype, bool middle, double tolerance) {
+  enum { ROWS = 40, INPUTS = 3, WIDTH = 16, LENGTH = 5 };
+  const size_t in = (middle ? 2 : 1) * INPUTS + WIDTH;
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_graph *g;
+  assert_int_equal(tb_graph_new(context, &g), TB_OK);
+  tb_value x[6] = { tb_input(g, "x", dtype, 2, ((size_t[]){ ROWS, INPUTS })),
+                    tb_input(g, "W", dtype, 2, middle ? ((size_t[]){ WIDTH, in }) : ((size_t[]){ in, WIDTH })),
+                    tb_input(g, "b", dtype, 1, ((size_t[]){ WIDTH })),
+                    tb_input(g, "V", dtype, 2, ((size_t[]){ WIDTH, INPUTS })),
+                    tb_input(g, "P", dtype, 2, ((size_t[]){ WIDTH, WIDTH })),
+                    tb_input(g, "f", dtype, 1, ((size_t[]){ WIDTH })) };
+  tb_value end, loss, outputs[14];
+  assert_int_equal(tb_scan(g, LENGTH, false, timed_cell, middle ? g : NULL, 1, x, 0, NULL, 5, x + 1, &end, 0, NULL),
+                   TB_OK);
+  outputs[0] = loss = tb_mean(g, tb_square(g, end));
+  outputs[1] = end;
+  tb_gradient(g, loss, 6, x, outputs + 2);
+  tb_jvp(g, 1, &loss, 6, x, x, outputs + 8);
+  tb_gradient(g, tb_sum(g, tb_multiply(g, outputs[3], x[1])), 2, x + 1, outputs + 9);
+  if (tb_graph_status(g) != TB_OK)
+    fail_msg("%s: %s", tb_context_place(context), tb_context_message(context));
+  agree(context, g, dtype, 6, x, 11, outputs, tolerance);
+  tb_cost cost;
+  free(plan_of(context, g, 8, outputs, &cost)); /* three products with rows a layer, and what is small beside them */
+  const double products = 6.0 * ROWS * LENGTH * (WIDTH * (in - WIDTH) + WIDTH * INPUTS);
+  const double points = 40.0 * ROWS * LENGTH * (WIDTH + INPUTS), row = 30.0 * LENGTH * WIDTH * (in + WIDTH);
+  if (!(cost.flop < products + points + row))
+    fail_msg("%g FLOP, %g of them products that are needed", cost.flop, products);
+  tb_graph_free(g);
+  tb_context_free(context);
+}
+
+static void test_equal_rows(void **unused) {
+  for (int middle = 0; middle < 2; middle++) {
+    check_timed(TB_FLOAT64, middle, 1e-11);
+    check_timed(TB_FLOAT32, middle, 3e-4);
+  }
+}
+
+/* ---- work of a loop's constants ---- */
+
+/* x′ = x tanh(A B)/2 + copies of column sums, and an out that never changes; inside it a loop that does the same. */
+static tb_status steady_cell(void *user, tb_graph *g, tb_value step, size_t n_carry, const tb_value *carry,
+                             size_t n_slice, const tb_value *slices, size_t n_const, const tb_value *consts,
+                             tb_value *carry_out, size_t n_out, tb_value *outs) {
+  tb_value m = tb_tanh(g, tb_matmul(g, consts[0], false, consts[1], false));
+  carry_out[0] = tb_add(g, tb_scale(g, tb_matmul(g, carry[0], false, m, false), 0.5), tb_reduce(g, TB_SUM, m, 1, true));
+  if (n_out) {
+    outs[0] = tb_exp(g, tb_scale(g, m, 0.1));
+    return tb_scan(g, 3, true, steady_cell, NULL, 1, carry_out, 0, NULL, 2, consts, carry_out, 0, NULL);
+  }
+  return TB_OK;
+}
+
+static void test_hoisting(void **unused) {
+  enum { ROWS = 2, N = 24, LENGTH = 30 };
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_graph *g;
+  assert_int_equal(tb_graph_new(context, &g), TB_OK);
+  tb_value x[3] = { tb_input(g, "x", TB_FLOAT64, 2, ((size_t[]){ ROWS, N })),
+                    tb_input(g, "A", TB_FLOAT64, 2, ((size_t[]){ N, N })),
+                    tb_input(g, "B", TB_FLOAT64, 2, ((size_t[]){ N, N })) };
+  tb_value outputs[8];
+  assert_int_equal(tb_scan(g, LENGTH, false, steady_cell, NULL, 1, x, 0, NULL, 2, x + 1, outputs, 1, outputs + 1),
+                   TB_OK);
+  outputs[2] = tb_add(g, tb_mean(g, tb_square(g, outputs[0])), tb_mean(g, outputs[1]));
+  tb_gradient(g, outputs[2], 3, x, outputs + 3);
+  if (tb_graph_status(g) != TB_OK)
+    fail_msg("%s: %s", tb_context_place(context), tb_context_message(context));
+  agree(context, g, TB_FLOAT64, 3, x, 6, outputs, 1e-11);
+  tb_cost cost;
+  free(plan_of(context, g, 2, outputs, &cost));
+  const double once = 2.0 * N * N * N + 8 * N * N, steps = 4.0 * LENGTH * (2.0 * ROWS * N * N + 8 * ROWS * N);
+  if (!(cost.flop < once + steps))
+    fail_msg("%g FLOP, not %g", cost.flop, once + steps);
+  tb_graph_free(g);
+  tb_context_free(context);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_copies),
@@ -386,6 +486,8 @@ int main(void) {
     cmocka_unit_test(test_tape),
     cmocka_unit_test(test_index_out_of_range),
     cmocka_unit_test(test_hardly_definite),
+    cmocka_unit_test(test_equal_rows),
+    cmocka_unit_test(test_hoisting),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
