@@ -168,8 +168,6 @@ tb_status tb_grammar_prepare(tb_context *context, tb_arena *arena, size_t max_le
   size_t n = g->n;
   g->max_length = max_length;
   g->degrees = max_length ? max_length + 1 : 1;
-  if ((double)n * (double)n * (double)g->degrees > 3e7)
-    return tb_fail(context, TB_BAD_DATA, "", "a smaller max_length", "the grammar is too large for this max_length");
   g->length = tb_arena_allocate(arena, n * g->degrees, sizeof *g->length);
   g->corner = tb_arena_allocate(arena, n * n * g->degrees, sizeof *g->corner);
   g->span = tb_arena_allocate(arena, n * n, sizeof *g->span);
@@ -441,6 +439,8 @@ tb_status tb_grammar_read(const tb_tree_file *f, const tb_tree *node, tb_languag
   }
   if (!status)
     status = invert(l->context, r.g->n, r.g->unit, r.g->closure);
+  if (!status && (double)r.g->n * (double)r.g->n * ((double)l->max_length + 1) > 3e7)
+    return tb_tree_fail(f, node, "a smaller max_length", "the grammar is too large for this max_length");
   if (!status)
     status = tb_grammar_prepare(l->context, l->arena, l->max_length, r.g);
   if (!status && !(tb_grammar_mass(r.g) > 1e-300))
