@@ -1,7 +1,5 @@
 /* A parameter vector described by a list of blocks: one description gives the count, the names, the start and the order
- * in which a builder takes its weights.
- *
- * Private to src/model. */
+ * in which a builder takes its weights. */
 #ifndef TB_MODEL_BLOCKS_H
 #define TB_MODEL_BLOCKS_H
 
