@@ -1,0 +1,83 @@
+/* rollout and rollout64: the DDS chain on the funnel with the full drift network, path gradient, Adam. */
+#include "diffusion/rollout.h"
+#include "study/bench/descent.h"
+
+#include <tiebreak/random.h>
+
+enum { DIMS = 10, STEPS = 128, BATCH = 300 };
+
+static const tb_drift_shape drift = { .dims = DIMS, .width = 64, .layers = 2 };
+static const double horizon = 6.4, sigma = 1.075, alpha = 0.6875;
+
+static size_t parameters(void) {
+  return tb_drift_parameters(&drift);
+}
+
+static bool block(size_t k, char name[32], size_t *rows, size_t *cols) {
+  return tb_drift_block(&drift, k, name, rows, cols);
+}
+
+static void start(size_t count, double *theta) {
+  tb_drift_initialise(&drift, (tb_key){ .seed = 0 }, theta);
+}
+
+static void key(size_t count, double *values) {
+  values[0] = values[1] = values[2] = 0;
+}
+
+static tb_value loss(tb_graph *g, tb_value theta, const tb_value *data) {
+  double times[STEPS], beta[STEPS];
+  tb_rollout_grid(STEPS, horizon, alpha, times, beta);
+  const tb_target target = tb_target_funnel(DIMS, 3);
+  const tb_rollout_shape shape = { drift, &target, STEPS, BATCH, sigma, times, beta };
+  const tb_rollout chain = tb_rollout_build(g, &shape, theta, data[0]);
+  return tb_rollout_loss(g, &chain);
+}
+
+static void draw(tb_dtype dtype, uint32_t step, const char *use, size_t at, size_t count, void *out) {
+  const tb_key now = { .seed = 0, .step = step, .use = tb_use(use) };
+  if (dtype == TB_FLOAT64)
+    tb_random_normal(now, 0, count, (double *)out + at);
+  else
+    tb_random_normal_float(now, 0, count, (float *)out + at);
+}
+
+/* The draws of the first step, so that a peer can check its loss, and the grid. */
+static tb_status more(tb_arena *arena, tb_dtype dtype, size_t *count, tb_array *arrays) {
+  const size_t each = (size_t)BATCH * DIMS, width = dtype == TB_FLOAT64 ? sizeof(double) : sizeof(float);
+  const tb_array_type type = dtype == TB_FLOAT64 ? TB_ARRAY_FLOAT64 : TB_ARRAY_FLOAT32;
+  void *first = tb_arena_allocate(arena, each, width), *noise = tb_arena_allocate(arena, STEPS * each, width);
+  double *grid = tb_arena_allocate(arena, 2 * STEPS, sizeof *grid);
+  if (!first || !noise || !grid)
+    return TB_NO_MEMORY;
+  draw(dtype, 0, "start of the chain", 0, each, first);
+  for (uint32_t k = 0; k < STEPS; k++)
+    draw(dtype, k, "noise of the chain", k * each, each, noise);
+  tb_rollout_grid(STEPS, horizon, alpha, grid, grid + STEPS);
+  arrays[(*count)++] = (tb_array){ .name = "start", .type = type, .rank = 2, .dims = { BATCH, DIMS }, .data = first };
+  arrays[(*count)++] =
+      (tb_array){ .name = "noise", .type = type, .rank = 3, .dims = { STEPS, BATCH, DIMS }, .data = noise };
+  arrays[(*count)++] =
+      (tb_array){ .name = "times", .type = TB_ARRAY_FLOAT64, .rank = 1, .dims = { STEPS }, .data = grid };
+  arrays[(*count)++] =
+      (tb_array){ .name = "beta", .type = TB_ARRAY_FLOAT64, .rank = 1, .dims = { STEPS }, .data = grid + STEPS };
+  return TB_OK;
+}
+
+#define ROLLOUT(id, type, type_name, default_steps)                                                                    \
+  static const tb_descent id = { .dtype = type,                                                                        \
+                                 .replicas = 1,                                                                        \
+                                 .rule = TB_RULE_ADAM,                                                                 \
+                                 .lr = 1e-3,                                                                           \
+                                 .parameters = parameters,                                                             \
+                                 .block = block,                                                                       \
+                                 .start = start,                                                                       \
+                                 .n_inputs = 1,                                                                        \
+                                 .inputs = { { "key", TB_INT32, 1, { 3 }, key, true } },                               \
+                                 .loss = loss,                                                                         \
+                                 .more = more };                                                                       \
+  TB_DESCENT_ROW(id, id, "sampler roll-out: batch 300, 128 steps, d 10, two hidden layers of 64, GELU, Adam",          \
+                 type_name, default_steps)
+
+ROLLOUT(rollout, TB_FLOAT32, "float32", 20);
+ROLLOUT(rollout64, TB_FLOAT64, "float64", 10);
