@@ -53,7 +53,8 @@ const tb_part *tb_batch_part(const tb_batch *, size_t i);
 size_t tb_batch_part_runs(const tb_batch *, size_t i); /* their runs follow one another in the order of the parts */
 const char *tb_batch_name(const tb_batch *);           /* what its folder will be called, before the counter */
 const char *tb_batch_title(const tb_batch *);          /* of the header document; may be "" */
-/* Documents left out because a file of theirs is in a folder `$NAME/…` that the environment does not name: a line each. */
+/* Documents left out because a file of theirs is in a folder `$NAME/…` that the environment does not name: a line each.
+ */
 size_t tb_batch_skips(const tb_batch *);
 const char *tb_batch_skip(const tb_batch *, size_t i);
 /* Made on demand and kept; NULL on exhaustion of memory. */

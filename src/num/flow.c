@@ -128,7 +128,7 @@ static tb_status start_integrator(tb_flow *flow, run *r, const tb_integrator_kin
   if (flow->field.status != TB_OK)
     return flow->field.status;
   if (!(first > 0))
-    first = fmax(fabs(flow->s), fabs(room)) * DBL_EPSILON; /* f fails here: the step will collapse */
+    first = fmax(fabs(flow->s), fabs(room)) * DBL_EPSILON;          /* f fails here: the step will collapse */
   double least = fmax(4 * DBL_EPSILON, 4 * flow->field.least_step); /* not to be taken for a collapse */
   first = fmin(fmax(first, least * fabs(flow->s)), fabs(room));
   r->kind = kind;
