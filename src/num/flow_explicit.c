@@ -11,7 +11,7 @@
 #include <string.h>
 
 /* The last stage is f at the step's end, which begins the next step: SUNDIALS before 6.6 takes any table whose last
- * abscissa is 1 for one with that property (issue 311), so this one is given it, at no cost. */
+ * abscissa is 1 for one with that property, so this one is given it, at no cost. */
 enum { STAGES = 14 };
 
 #define Q(p, q) ((double)((long double)(p) / (long double)(q)))

@@ -45,7 +45,7 @@ static tb_status group_rows(tb_natural *s) {
   for (size_t i = 0; i < n; i++)
     sorted[i] = (place){ x + i * d, d, i };
   qsort(sorted, n, sizeof *sorted, by_row);
-  size_t leader = 0; /* group[i]: for now the first row equal to row i */
+  size_t leader = 0; /* group[i]: first the index of the first row equal to row i, renumbered below */
   for (size_t k = 0; k < n; k++) {
     if (k == 0 || compare_rows(d, sorted[k - 1].row, sorted[k].row) != 0)
       leader = sorted[k].index;

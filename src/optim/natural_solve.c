@@ -13,7 +13,7 @@
 static void merge_several(tb_natural *s) {
   double *weight = s->log_delta, *force = s->target; /* Σ e^{log w_i − max}, Σ ±e^{log w_i|b_i| − max} */
   for (size_t g = 0; g < s->m; g++) {
-    s->log_weight[g] = s->log_target[g] = -INFINITY; /* for now the largest weight and force */
+    s->log_weight[g] = s->log_target[g] = -INFINITY; /* first the largest weight and force */
     weight[g] = force[g] = 0.0;
   }
   for (int pass = 0; pass < 2; pass++)
