@@ -103,17 +103,15 @@ typedef void block_function(const tile *);
 #define NAMES_1_6(vectors)                                                                                             \
   block_1_##vectors, block_2_##vectors, block_3_##vectors, block_4_##vectors, block_5_##vectors, block_6_##vectors
 
-BLOCKS_1_6(1)
-BLOCK(7, 1)
-BLOCK(8, 1)
+/* clang-format off */
+BLOCKS_1_6(1) BLOCK(7, 1) BLOCK(8, 1)
 BLOCKS_1_6(2)
 #if VECTOR_BYTES == 64
-BLOCK(9, 1)
-BLOCK(10, 1)
-BLOCK(11, 1)
-BLOCK(12, 1)
-BLOCK(7, 2) BLOCK(8, 2) BLOCK(9, 2) BLOCK(10, 2) BLOCK(11, 2) BLOCK(12, 2) BLOCKS_1_6(3) BLOCK(7, 3) BLOCK(8, 3)
-    BLOCKS_1_6(4) static const size_t max_rows[PANEL_VECTORS] = { 12, 12, 8, 6 };
+BLOCK(9, 1) BLOCK(10, 1) BLOCK(11, 1) BLOCK(12, 1)
+BLOCK(7, 2) BLOCK(8, 2) BLOCK(9, 2) BLOCK(10, 2) BLOCK(11, 2) BLOCK(12, 2)
+BLOCKS_1_6(3) BLOCK(7, 3) BLOCK(8, 3)
+BLOCKS_1_6(4)
+static const size_t max_rows[PANEL_VECTORS] = { 12, 12, 8, 6 };
 static block_function *const blocks[PANEL_VECTORS][MAX_ROWS] = {
   { NAMES_1_6(1), block_7_1, block_8_1, block_9_1, block_10_1, block_11_1, block_12_1 },
   { NAMES_1_6(2), block_7_2, block_8_2, block_9_2, block_10_2, block_11_2, block_12_2 },
@@ -127,6 +125,7 @@ static block_function *const blocks[PANEL_VECTORS][MAX_ROWS] = {
   { NAMES_1_6(2) },
 };
 #endif
+/* clang-format on */
 
 /* ---- packing ---- */
 

@@ -550,20 +550,17 @@ static void map_pair(map_pair_function *f, size_t rows, size_t cols, real *y, si
   }
 }
 
-KERNEL(negate_)
-KERNEL(magnitude)
-KERNEL(sign_)
-KERNEL(exp_)
-KERNEL(log_)
-KERNEL(log1p_) KERNEL(expm1_) KERNEL(sqrt_) KERNEL(reciprocal_) KERNEL(square_) KERNEL(tanh_) KERNEL(erf_)
-    KERNEL(sigmoid_) KERNEL(softplus_) KERNEL(relu_) KERNEL(gelu_) KERNEL(log_sigmoid_) KERNEL(floor_)
-        KERNEL(log_normal_cdf_) KERNEL(relu1) KERNEL(tanh1) KERNEL(tanh2) KERNEL(tanh3) KERNEL(erf1) KERNEL(erf2)
-            KERNEL(erf3) KERNEL(sigmoid1) KERNEL(sigmoid2) KERNEL(sigmoid3) KERNEL(gelu1) KERNEL(gelu2) KERNEL(gelu3)
-                KERNEL(log_normal_cdf1) KERNEL(log_normal_cdf2) KERNEL(log_normal_cdf3) KERNEL(turn_sine)
-                    KERNEL(turn_cosine) PAIR(tanh_pair) PAIR(sigmoid_pair) PAIR(softplus_pair) PAIR(gelu_pair)
-                        PAIR(tanh_pair2) PAIR(sigmoid_pair2) PAIR(gelu_pair2)
+/* clang-format off */
+KERNEL(negate_) KERNEL(magnitude) KERNEL(sign_) KERNEL(exp_) KERNEL(log_) KERNEL(log1p_) KERNEL(expm1_) KERNEL(sqrt_)
+KERNEL(reciprocal_) KERNEL(square_) KERNEL(tanh_) KERNEL(erf_) KERNEL(sigmoid_) KERNEL(softplus_) KERNEL(relu_)
+KERNEL(gelu_) KERNEL(log_sigmoid_) KERNEL(floor_) KERNEL(log_normal_cdf_) KERNEL(relu1) KERNEL(tanh1) KERNEL(tanh2)
+KERNEL(tanh3) KERNEL(erf1) KERNEL(erf2) KERNEL(erf3) KERNEL(sigmoid1) KERNEL(sigmoid2) KERNEL(sigmoid3) KERNEL(gelu1)
+KERNEL(gelu2) KERNEL(gelu3) KERNEL(log_normal_cdf1) KERNEL(log_normal_cdf2) KERNEL(log_normal_cdf3) KERNEL(turn_sine)
+KERNEL(turn_cosine) PAIR(tanh_pair) PAIR(sigmoid_pair) PAIR(softplus_pair) PAIR(gelu_pair) PAIR(tanh_pair2)
+PAIR(sigmoid_pair2) PAIR(gelu_pair2)
+    /* clang-format on */
 
-                            static const struct {
+    static const struct {
   real (*sin)(real), (*cos)(real), (*pow)(real, real);
 #if TB_REAL_BITS == 32
 } library = { sinf, cosf, powf };
