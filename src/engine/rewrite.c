@@ -135,6 +135,7 @@ static tb_status fold(tb_rewriter *w, const tb_node *node, uint32_t count, const
     status = constant_elements(w, tb_rewritten(w, operands[k]), &data[k]);
   tb_node located = *node;
   located.operands = operands;
+  located.operand_count = count;
   if (status == TB_OK)
     status = tb_ops[node->op].naive(w->context, w->to, &located, (const void *const *)data, result);
   if (status == TB_OK) {
