@@ -103,7 +103,9 @@ typedef struct tb_text {
   bool failed;
 } tb_text;
 
+/* An empty text; nothing to free until something was added. */
 tb_text tb_text_new(tb_context *context);
+/* Adding: a string, bytes (zeros allowed), printf's formats. */
 void tb_text_add(tb_text *text, const char *string);
 void tb_text_add_bytes(tb_text *text, const char *bytes, size_t count);
 void tb_text_format(tb_text *text, const char *format, ...) TB_PRINTF(2, 3);

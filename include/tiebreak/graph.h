@@ -40,8 +40,9 @@ typedef struct tb_place {
 } tb_place;
 #define TB_HERE ((tb_place){ __FILE__, __LINE__ })
 
+/* An empty graph of the context; freeing it leaves programs made from it alone. */
 tb_status tb_graph_new(tb_context *context, tb_graph **graph);
-void tb_graph_free(tb_graph *graph);
+void tb_graph_free(tb_graph *graph); /* NULL is allowed */
 /* TB_OK, or the first building mistake (recorded in the graph's context again). */
 tb_status tb_graph_status(tb_graph *graph);
 /* A readable listing: a node a line with operation, shape, operands. */
