@@ -1,21 +1,16 @@
 /* The machinery of descent.h. */
 #include "study/bench/descent.h"
 
-#include <math.h>
 #include <string.h>
 
 struct tb_workload {
   tb_context *context;
   const tb_descent *row;
   size_t count; /* R p */
-  tb_program *program;
-  void *state[2]; /* each θ, m, v of R p numbers */
+  tb_training *training;
   void *data[TB_DESCENT_INPUTS];
-  int now; /* which of the two states is the current point */
-  uint64_t step;
+  double *rates, *losses; /* R */
 };
-
-static const double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
 
 static size_t width_of(tb_dtype dtype) {
   return dtype == TB_FLOAT64 ? sizeof(double) : 4;
@@ -32,48 +27,6 @@ static size_t input_count(const tb_descent_input *input) {
   return count;
 }
 
-/* ---- the program ---- */
-
-/* Bias corrections c1 = 1/(1 − β1^k), c2 = 1/(1 − β2^k) are inputs.  out: θ, m, v after the step. */
-static void adam(tb_graph *g, const tb_descent *row, tb_value theta, tb_value m, tb_value v, tb_value corrections,
-                 tb_value gradient, tb_value out[3]) {
-  const tb_value c1 = tb_slice(g, corrections, 0, 0, 1), c2 = tb_slice(g, corrections, 0, 1, 1);
-  out[1] = tb_add(g, tb_scale(g, m, beta1), tb_scale(g, gradient, 1 - beta1));
-  out[2] = tb_add(g, tb_scale(g, v, beta2), tb_scale(g, tb_square(g, gradient), 1 - beta2));
-  const tb_value root = tb_shift(g, tb_sqrt(g, tb_multiply(g, out[2], c2)), epsilon);
-  const tb_value move = tb_scale(g, tb_divide(g, tb_multiply(g, out[1], c1), root), row->lr);
-  out[0] = tb_subtract(g, tb_scale(g, theta, 1 - row->lr * row->decay), move);
-}
-
-/* inputs: θ, m, v [R p], corrections [2], data; outputs: loss, then θ (or the gradient), and m, v with Adam */
-static tb_status compile(tb_workload *w) {
-  const tb_descent *row = w->row;
-  tb_value data[TB_DESCENT_INPUTS], gradient, out[4];
-  tb_graph *g;
-  tb_status status = tb_graph_new(w->context, &g);
-  if (status)
-    return status;
-  const tb_value theta = tb_input(g, "theta", row->dtype, 1, &w->count);
-  const tb_value m = tb_input(g, "m", row->dtype, 1, &w->count), v = tb_input(g, "v", row->dtype, 1, &w->count);
-  const tb_value corrections = tb_input(g, "corrections", row->dtype, 1, (size_t[]){ 2 });
-  for (size_t i = 0; i < row->n_inputs; i++) {
-    const tb_descent_input *input = &row->inputs[i];
-    data[i] = tb_input(g, input->name, input_dtype(row, input), input->rank, input->dims);
-  }
-  const size_t shape[] = { row->replicas, w->count / row->replicas };
-  const tb_value losses = row->loss(g, tb_reshape(g, theta, 2, shape), data);
-  tb_gradient(g, tb_sum(g, losses), 1, &theta, &gradient);
-  out[0] = tb_mean(g, losses);
-  out[1] = gradient;
-  if (row->rule == TB_RULE_PLAIN)
-    out[1] = tb_subtract(g, theta, tb_scale(g, gradient, row->lr));
-  else if (row->rule == TB_RULE_ADAM)
-    adam(g, row, theta, m, v, corrections, gradient, out + 1);
-  status = tb_program_new(w->context, g, row->rule == TB_RULE_ADAM ? 4 : 2, out, NULL, &w->program);
-  tb_graph_free(g);
-  return status;
-}
-
 /* ---- the data ---- */
 
 static void narrow(tb_dtype dtype, size_t count, const double *from, void *to) {
@@ -86,42 +39,70 @@ static void narrow(tb_dtype dtype, size_t count, const double *from, void *to) {
       ((int32_t *)to)[i] = (int32_t)from[i];
 }
 
-/* An array of `room` numbers, the first `count` of which are filled. */
-static tb_status filled(tb_workload *w, tb_dtype dtype, size_t count, size_t room, void (*fill)(size_t, double *),
-                        void **out) {
+static tb_status fill(tb_workload *w, tb_dtype dtype, size_t count, void (*numbers)(size_t, double *), void *out) {
   double *wide = tb_allocate(w->context, count, sizeof *wide);
-  *out = tb_allocate(w->context, room, width_of(dtype));
-  if (wide && *out) {
-    fill(count, wide);
-    narrow(dtype, count, wide, *out);
-  }
+  if (!wide)
+    return TB_NO_MEMORY;
+  numbers(count, wide);
+  narrow(dtype, count, wide, out);
   tb_release(w->context, wide);
-  return wide && *out ? TB_OK : TB_NO_MEMORY;
+  return TB_OK;
 }
 
 void tb_descent_close(tb_workload *w) {
   tb_context *context = w->context;
-  tb_program_free(w->program);
-  for (int k = 0; k < 2; k++)
-    tb_release(context, w->state[k]);
+  tb_training_free(w->training);
   for (size_t i = 0; i < w->row->n_inputs; i++)
     tb_release(context, w->data[i]);
+  tb_release(context, w->rates);
+  tb_release(context, w->losses);
   tb_release(context, w);
+}
+
+static tb_value loss(void *user, tb_graph *g, tb_value theta, const tb_value *data, tb_value keys, tb_value *notes) {
+  return ((const tb_descent *)user)->loss(g, theta, data);
+}
+
+static tb_status compile(tb_workload *w) {
+  const tb_descent *row = w->row;
+  tb_training_input inputs[TB_DESCENT_INPUTS];
+  for (size_t i = 0; i < row->n_inputs; i++) {
+    const tb_descent_input *input = &row->inputs[i];
+    inputs[i] = (tb_training_input){ .name = input->name, .dtype = input_dtype(row, input), .rank = input->rank };
+    memcpy(inputs[i].dims, input->dims, sizeof input->dims);
+  }
+  const tb_training_shape shape = { .dtype = row->dtype,
+                                    .replicas = row->replicas,
+                                    .parameters = row->parameters(),
+                                    .update = row->update,
+                                    .beta1 = 0.9,
+                                    .beta2 = 0.999,
+                                    .epsilon = 1e-8,
+                                    .decay = row->decay,
+                                    .n_inputs = row->n_inputs,
+                                    .inputs = inputs,
+                                    .loss = loss,
+                                    .user = (void *)row };
+  return tb_training_new(w->context, &shape, NULL, &w->training);
 }
 
 tb_status tb_descent_open(tb_context *context, const tb_descent *row, tb_workload **out) {
   tb_workload *w = tb_allocate(context, 1, sizeof *w);
   if (!w)
     return TB_NO_MEMORY;
-  w->context = context;
-  w->row = row;
-  w->count = row->replicas * row->parameters();
-  tb_status status = compile(w);
-  for (int k = 0; !status && k < 2; k++)
-    status = filled(w, row->dtype, w->count, 3 * w->count, row->start, &w->state[k]);
+  *w = (tb_workload){ .context = context, .row = row, .count = row->replicas * row->parameters() };
+  w->rates = tb_allocate(context, row->replicas, sizeof *w->rates);
+  w->losses = tb_allocate(context, row->replicas, sizeof *w->losses);
+  tb_status status = w->rates && w->losses ? compile(w) : TB_NO_MEMORY;
+  for (size_t r = 0; !status && r < row->replicas; r++)
+    w->rates[r] = row->lr;
+  if (!status)
+    status = fill(w, row->dtype, w->count, row->start, tb_training_theta(w->training));
   for (size_t i = 0; !status && i < row->n_inputs; i++) {
+    const tb_dtype dtype = input_dtype(row, &row->inputs[i]);
     const size_t count = input_count(&row->inputs[i]);
-    status = filled(w, input_dtype(row, &row->inputs[i]), count, count, row->inputs[i].fill, &w->data[i]);
+    w->data[i] = tb_allocate(context, count, width_of(dtype));
+    status = w->data[i] ? fill(w, dtype, count, row->inputs[i].fill, w->data[i]) : TB_NO_MEMORY;
   }
   if (status) {
     tb_descent_close(w);
@@ -133,43 +114,29 @@ tb_status tb_descent_open(tb_context *context, const tb_descent *row, tb_workloa
 
 /* ---- a step ---- */
 
-tb_status tb_descent_step(tb_workload *w, double *loss) {
+tb_status tb_descent_step(tb_workload *w, double *mean) {
   const tb_descent *row = w->row;
-  const size_t block = w->count * width_of(row->dtype);
-  const char *from = w->state[w->now];
-  char *to = w->state[!w->now];
-  const void *in[4 + TB_DESCENT_INPUTS] = { from, from + block, from + 2 * block };
-  double wide[2], value;
-  float slim[2];
+  const void *in[TB_DESCENT_INPUTS];
   for (size_t i = 0; i < row->n_inputs; i++) {
     if (row->inputs[i].counts)
-      ((int32_t *)w->data[i])[input_count(&row->inputs[i]) - 1] = (int32_t)w->step;
-    in[4 + i] = w->data[i];
+      ((int32_t *)w->data[i])[input_count(&row->inputs[i]) - 1] = (int32_t)tb_training_steps(w->training);
+    in[i] = w->data[i];
   }
-  const double k = (double)++w->step;
-  wide[0] = 1 / (1 - pow(beta1, k));
-  wide[1] = 1 / (1 - pow(beta2, k));
-  slim[0] = (float)wide[0];
-  slim[1] = (float)wide[1];
-  in[3] = row->dtype == TB_FLOAT64 ? (void *)wide : (void *)slim;
-  const tb_status status = tb_program_run(w->program, 4 + row->n_inputs, in, row->rule == TB_RULE_ADAM ? 4 : 2,
-                                          (void *[]){ &value, to, to + block, to + 2 * block });
-  if (row->rule != TB_RULE_NONE)
-    w->now = !w->now;
-  float single;
-  memcpy(&single, &value, sizeof single);
-  *loss = row->dtype == TB_FLOAT64 ? value : (double)single;
+  const tb_status status = tb_training_step(w->training, in, w->rates, NULL, w->losses, NULL);
+  double sum = 0;
+  for (size_t r = 0; r < row->replicas; r++)
+    sum += w->losses[r];
+  *mean = sum / (double)row->replicas;
   return status;
 }
 
 double tb_descent_flop(const tb_workload *w) {
-  return tb_program_cost(w->program).flop;
+  return tb_training_cost(w->training).flop;
 }
 
-/* Without an update the gradient stands in the state that isn't the current one. */
 const void *tb_descent_parameters(const tb_workload *w, size_t *bytes) {
   *bytes = w->count * width_of(w->row->dtype);
-  return w->state[w->row->rule == TB_RULE_NONE ? !w->now : w->now];
+  return w->row->update == TB_UPDATE_NONE ? tb_training_gradient(w->training) : tb_training_theta(w->training);
 }
 
 /* ---- the file ---- */
@@ -178,7 +145,7 @@ const void *tb_descent_parameters(const tb_workload *w, size_t *bytes) {
 static void parameter_arrays(const tb_workload *w, tb_array_type type, size_t *count, tb_array *arrays,
                              char (*names)[32]) {
   const tb_descent *row = w->row;
-  const char *theta = w->state[w->now];
+  const char *theta = tb_training_theta(w->training);
   size_t rows, cols;
   if (row->replicas > 1) {
     arrays[(*count)++] = (tb_array){

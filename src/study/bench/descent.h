@@ -1,5 +1,5 @@
-/* Rows that descend: a loss over theta[R,p], fixed keyed data, an update rule; forward, backward and update are one
- * program, parameters swap between two buffers.  A row is a record; its file says sizes, data and loss. */
+/* Rows that descend: a loss over theta[R,p], fixed keyed data, an update: steps of optim/training.h.  A row
+ * is a record; its file says sizes, data and loss. */
 #ifndef TB_STUDY_BENCH_DESCENT_H
 #define TB_STUDY_BENCH_DESCENT_H
 
@@ -7,13 +7,8 @@
 #include <tiebreak/graph.h>
 
 #include "io/npz.h"
+#include "optim/training.h"
 #include "study/bench/workload.h"
-
-typedef enum tb_rule {
-  TB_RULE_NONE,  /* the gradient only; the parameters reported are the gradient */
-  TB_RULE_PLAIN, /* θ − lr g */
-  TB_RULE_ADAM /* Kingma & Ba (2015), with decay > 0 decoupled as Loshchilov & Hutter (2019): θ (1 − lr decay) − … */
-} tb_rule;
 
 typedef struct tb_descent_input {
   const char *name; /* in the file that peers start from */
@@ -27,8 +22,8 @@ enum { TB_DESCENT_INPUTS = 4 };
 
 typedef struct tb_descent {
   tb_dtype dtype;
-  size_t replicas; /* R */
-  tb_rule rule;
+  size_t replicas;  /* R */
+  tb_update update; /* TB_UPDATE_NONE: the parameters reported are the gradient */
   double lr, decay;
   size_t (*parameters)(void);                                         /* p */
   bool (*block)(size_t k, char name[32], size_t *rows, size_t *cols); /* for the file; R = 1 */

@@ -39,7 +39,7 @@ static tb_value loss(tb_graph *g, tb_value theta, const tb_value *data) {
 #define FACTORISATION(id, type, type_name, default_steps)                                                              \
   static const tb_descent id = { .dtype = type,                                                                        \
                                  .replicas = 1,                                                                        \
-                                 .rule = TB_RULE_PLAIN,                                                                \
+                                 .update = TB_UPDATE_GD,                                                               \
                                  .lr = 1e-3,                                                                           \
                                  .parameters = parameters,                                                             \
                                  .block = block,                                                                       \

@@ -60,7 +60,7 @@ static tb_value small_loss(tb_graph *g, tb_value theta, const tb_value *data) {
 static const tb_descent transformer = {
   .dtype = TB_FLOAT32,
   .replicas = 1,
-  .rule = TB_RULE_ADAM,
+  .update = TB_UPDATE_ADAM,
   .lr = 1e-3,
   .parameters = small_parameters,
   .block = small_block,
@@ -126,7 +126,7 @@ static tb_value published_loss(tb_graph *g, tb_value theta, const tb_value *data
 static const tb_descent transformer_published = {
   .dtype = TB_FLOAT32,
   .replicas = 1,
-  .rule = TB_RULE_ADAM,
+  .update = TB_UPDATE_ADAM,
   .lr = 2e-3,
   .decay = 0.01,
   .parameters = published_parameters,
@@ -170,7 +170,7 @@ static tb_value lstm_loss(tb_graph *g, tb_value theta, const tb_value *data) {
 static const tb_descent lstm = {
   .dtype = TB_FLOAT32,
   .replicas = 1,
-  .rule = TB_RULE_NONE,
+  .update = TB_UPDATE_NONE,
   .parameters = lstm_parameters,
   .block = lstm_block,
   .start = lstm_start,

@@ -67,7 +67,7 @@ static tb_status more(tb_arena *arena, tb_dtype dtype, size_t *count, tb_array *
 #define ROLLOUT(id, type, type_name, default_steps)                                                                    \
   static const tb_descent id = { .dtype = type,                                                                        \
                                  .replicas = 1,                                                                        \
-                                 .rule = TB_RULE_ADAM,                                                                 \
+                                 .update = TB_UPDATE_ADAM,                                                             \
                                  .lr = 1e-3,                                                                           \
                                  .parameters = parameters,                                                             \
                                  .block = block,                                                                       \

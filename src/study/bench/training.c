@@ -86,7 +86,7 @@ NETWORK(mlp1024_shape)
 static const tb_descent mlp32 = {
   OF(mlp32_shape),
   .replicas = 1,
-  .rule = TB_RULE_ADAM,
+  .update = TB_UPDATE_ADAM,
   .lr = 1e-3,
   .inputs = { { "x", TB_FLOAT32, 2, { 32, 10 }, inputs, false },
               { "y", TB_FLOAT32, 1, { 32 }, mlp32_shape_targets, false } },
@@ -94,7 +94,7 @@ static const tb_descent mlp32 = {
 static const tb_descent mlp32_seeds = {
   OF(mlp32_shape),
   .replicas = 32,
-  .rule = TB_RULE_ADAM,
+  .update = TB_UPDATE_ADAM,
   .lr = 1e-3,
   .inputs = { { "x", TB_FLOAT32, 3, { 32, 32, 10 }, inputs, false },
               { "y", TB_FLOAT32, 2, { 32, 32 }, mlp32_shape_targets, false } },
@@ -102,7 +102,7 @@ static const tb_descent mlp32_seeds = {
 static const tb_descent mlp64 = {
   OF(mlp64_shape),
   .replicas = 1,
-  .rule = TB_RULE_ADAM,
+  .update = TB_UPDATE_ADAM,
   .lr = 1e-3,
   .inputs = { { "x", TB_FLOAT32, 2, { 128, 10 }, inputs, false },
               { "y", TB_FLOAT32, 1, { 128 }, mlp64_shape_targets, false } },
@@ -110,7 +110,7 @@ static const tb_descent mlp64 = {
 static const tb_descent mlp1024 = {
   OF(mlp1024_shape),
   .replicas = 1,
-  .rule = TB_RULE_PLAIN,
+  .update = TB_UPDATE_GD,
   .lr = 1e-2,
   .inputs = { { "x", TB_FLOAT32, 2, { 256, 100 }, inputs, false },
               { "y", TB_FLOAT32, 2, { 256, 10 }, mlp1024_shape_targets, false } },
