@@ -2,6 +2,7 @@
 #include "optim/training.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* memory: θ, then the state (momentum v; adam m, v) or the gradient, each R p numbers; written in place */
@@ -14,6 +15,7 @@ struct tb_training {
   tb_update update;
   double beta1, beta2;
   size_t n_inputs, n_notes, n_state;
+  size_t input_bytes[TB_TRAINING_INPUTS];
   tb_program *program;
   char *memory;
   void *rates, *corrections, *losses; /* R, 2, (1 + n_notes) R numbers */
@@ -123,6 +125,11 @@ tb_status tb_training_new(tb_context *context, const tb_training_shape *s, const
                       .n_notes = s->n_notes,
                       .n_state = state_of[s->update] };
   const size_t width = width_of(s->dtype);
+  for (size_t i = 0; i < s->n_inputs; i++) {
+    t->input_bytes[i] = width_of(s->inputs[i].dtype);
+    for (size_t k = 0; k < s->inputs[i].rank; k++)
+      t->input_bytes[i] *= s->inputs[i].dims[k];
+  }
   t->memory = tb_allocate(context, (1 + t->n_state) * t->count, width);
   t->rates = tb_allocate(context, t->replicas, width);
   t->corrections = tb_allocate(context, 2, width);
@@ -256,4 +263,53 @@ void tb_training_save(const tb_training *t, void *block) {
 void tb_training_restore(tb_training *t, const void *block) {
   memcpy(&t->steps, block, sizeof t->steps);
   memcpy(t->memory, (const char *)block + sizeof t->steps, memory_size(t));
+}
+
+/* ---- what it takes ---- */
+
+double tb_training_bytes(const tb_training *t) {
+  double bytes = (double)memory_size(t) + tb_program_cost(t->program).arena_bytes;
+  for (size_t i = 0; i < t->n_inputs; i++)
+    bytes += (double)t->input_bytes[i];
+  return bytes;
+}
+
+static int ascending(const void *a, const void *b) {
+  const double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+tb_status tb_training_seconds(tb_training *t, double budget, double *seconds) {
+  enum { MOST = 1000 };
+  double times[MOST];
+  size_t count = 0, bytes = 0;
+  const void *inputs[TB_TRAINING_INPUTS];
+  for (size_t i = 0; i < t->n_inputs; i++)
+    bytes = t->input_bytes[i] > bytes ? t->input_bytes[i] : bytes;
+  void *zeros = tb_allocate(t->context, bytes + 1, 1), *saved = tb_allocate(t->context, tb_training_size(t), 1);
+  double *rates = tb_allocate(t->context, t->replicas, sizeof *rates);
+  tb_status status = zeros && saved && rates ? TB_OK : TB_NO_MEMORY;
+  if (!status) {
+    memset(zeros, 0, bytes);
+    memset(rates, 0, t->replicas * sizeof *rates);
+    for (size_t i = 0; i < t->n_inputs; i++)
+      inputs[i] = zeros;
+    tb_training_save(t, saved);
+    status = tb_training_step(t, inputs, rates, NULL, NULL, NULL); /* touches the memory once */
+    for (double begun = tb_clock_seconds(), now = begun; !status && count < MOST && (!count || now < begun + budget);) {
+      const double before = now;
+      status = tb_training_step(t, inputs, rates, NULL, NULL, NULL);
+      now = tb_clock_seconds();
+      times[count++] = now - before;
+    }
+    tb_training_restore(t, saved);
+  }
+  if (!status) {
+    qsort(times, count, sizeof *times, ascending);
+    *seconds = times[count / 2];
+  }
+  tb_release(t->context, zeros);
+  tb_release(t->context, saved);
+  tb_release(t->context, rates);
+  return status;
 }

@@ -90,27 +90,63 @@ const char *tb_batch_run_folder(tb_batch *batch, size_t run) {
   return tb_arena_format(batch->arena, "%s/%0*zu", batch->folder, tb_batch_digits(batch), run);
 }
 
+/* Whether two configurations of one study differ in their seeds at most. */
+static bool same_but_seed(const tb_config *a, const tb_config *b) {
+  for (size_t i = 0; i < tb_config_count(a); i++)
+    if (strcmp(tb_config_option(a, i)->name, "seed") != 0 && strcmp(tb_config_text(a, i), tb_config_text(b, i)) != 0)
+      return false;
+  return true;
+}
+
+tb_status tb_batch_estimate_each(tb_batch *batch, bool measure, tb_estimate *each) {
+  enum { MOST = 256 };
+  tb_config *seen[MOST]; /* one of a kind, and the run it was of */
+  size_t first[MOST], kinds = 0;
+  tb_status status = TB_OK;
+  for (size_t run = 0; run < batch->n_runs && !status; run++) {
+    const tb_study *study = tb_batch_study(batch, run);
+    tb_config *config;
+    size_t k = 0;
+    status = tb_batch_make_config(batch->context, batch, run, &config);
+    if (status)
+      break;
+    while (k < kinds && !(study == tb_batch_study(batch, first[k]) && same_but_seed(seen[k], config)))
+      k++;
+    if (k < kinds) {
+      each[run] = each[first[k]];
+    } else {
+      each[run] = (tb_estimate){ .flop = NAN, .seconds = NAN, .memory = NAN, .steps = NAN, .parameters = NAN };
+      each[run].measure = measure;
+      if (study->estimate)
+        status = study->estimate(batch->context, config, &each[run]);
+      if (kinds < MOST) {
+        seen[kinds] = config;
+        first[kinds++] = run;
+        continue;
+      }
+    }
+    tb_config_free(config);
+  }
+  while (kinds > 0)
+    tb_config_free(seen[--kinds]);
+  return status;
+}
+
 tb_status tb_batch_estimate(tb_batch *batch, tb_estimate *total) {
   *total = (tb_estimate){ 0 };
-  for (size_t run = 0; run < batch->n_runs; run++) {
-    const tb_study *study = tb_batch_study(batch, run);
-    tb_estimate one = { .flop = NAN, .seconds = NAN, .memory = NAN, .steps = NAN, .parameters = NAN };
-    tb_config *config;
-    tb_status status = tb_batch_make_config(batch->context, batch, run, &config);
-    if (status)
-      return status;
-    if (study->estimate)
-      status = study->estimate(batch->context, config, &one);
-    tb_config_free(config);
-    if (status)
-      return status;
-    total->flop += one.flop;
-    total->seconds += one.seconds;
-    total->steps += one.steps;
-    total->memory = isnan(one.memory) ? NAN : fmax(total->memory, one.memory);
-    total->parameters = fmax(total->parameters, one.parameters);
+  tb_estimate *each = tb_allocate(batch->context, batch->n_runs + 1, sizeof *each);
+  if (!each)
+    return TB_NO_MEMORY;
+  const tb_status status = tb_batch_estimate_each(batch, true, each);
+  for (size_t run = 0; run < batch->n_runs && !status; run++) {
+    total->flop += each[run].flop;
+    total->seconds += each[run].seconds;
+    total->steps += each[run].steps;
+    total->memory = isnan(each[run].memory) ? NAN : fmax(total->memory, each[run].memory);
+    total->parameters = fmax(total->parameters, each[run].parameters);
   }
-  return TB_OK;
+  tb_release(batch->context, each);
+  return status;
 }
 
 /* Adds the claims that apply to a configuration and are not listed yet. */

@@ -238,20 +238,13 @@ static tb_status make_folder(tb_context *context, tb_batch *batch, const tb_run_
 /* Shares of the work from the studies' estimates where all give one, else equal. */
 static void weigh(scheduler *s) {
   tb_batch *batch = s->batch;
-  bool known = batch->n_runs > 1 && batch->n_runs <= 5000;
-  for (size_t i = 0; i < batch->n_runs && known; i++) {
-    tb_estimate estimate = { .flop = NAN };
-    const tb_study *study = tb_batch_study(batch, i);
-    tb_config *config;
-    known = study->estimate && tb_batch_make_config(batch->context, batch, i, &config) == TB_OK;
-    if (!known)
-      break;
-    known = study->estimate(batch->context, config, &estimate) == TB_OK && estimate.flop > 0;
-    s->jobs[i].weight = estimate.flop;
-    tb_config_free(config);
-  }
-  for (size_t i = 0; i < batch->n_runs && !known; i++)
-    s->jobs[i].weight = 1;
+  tb_estimate *each = batch->n_runs <= 5000 ? tb_allocate(batch->context, batch->n_runs + 1, sizeof *each) : NULL;
+  bool known = each && tb_batch_estimate_each(batch, false, each) == TB_OK;
+  for (size_t i = 0; i < batch->n_runs && known; i++)
+    known = each[i].flop > 0;
+  for (size_t i = 0; i < batch->n_runs; i++)
+    s->jobs[i].weight = known ? each[i].flop : 1;
+  tb_release(batch->context, each);
   tb_context_clear(batch->context);
 }
 
