@@ -54,7 +54,7 @@ static tb_status one_step(void *user, tb_graph *g, tb_value k, size_t n_carry, c
   const tb_rollout_shape *s = user;
   const tb_value y = carry[STATE];
   const size_t dims[] = { tb_dim(g, y, 0), tb_dim(g, y, 1), tb_dim(g, y, 2) };
-  const tb_value score = tb_target_score(s->target, g, y);
+  const tb_value score = tb_density_score(s->density, g, y);
   const tb_value f = tb_drift_step(g, &s->drift, consts + 1, at[BIAS], at[GATE], y, score);
   const tb_value noise =
       tb_normal(g, key_of(g, consts[0], k, s->steps), tb_use("noise of the chain"), tb_value_dtype(g, y), 3, dims);
@@ -83,9 +83,8 @@ tb_rollout tb_rollout_build(tb_graph *g, const tb_rollout_shape *s, tb_value the
   const tb_value start[CARRIES] = { tb_scale(g, unit, s->sigma), zero, zero };
   tb_rollout_shape shape = *s; /* read while the body is built, that is during this call */
   tb_scan(g, s->steps, false, one_step, &shape, CARRIES, start, SLICES, slices, 1 + drift.count, consts, end, 0, NULL);
-  const tb_target reference = tb_target_gaussian(d, 0, s->sigma, 0);
-  const tb_value ratio = tb_subtract(g, reference.log_density(&reference, g, end[STATE]),
-                                     s->target->log_density(s->target, g, end[STATE]));
+  const tb_value ratio =
+      tb_subtract(g, tb_log_normal(g, end[STATE], 0, s->sigma), s->density->target->build(s->density, g, end[STATE]));
   return (tb_rollout){ end[RUNNING_SUM], end[STOCHASTIC_SUM], ratio, end[STATE] };
 }
 

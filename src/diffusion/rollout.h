@@ -8,8 +8,8 @@
 #ifndef TB_DIFFUSION_ROLLOUT_H
 #define TB_DIFFUSION_ROLLOUT_H
 
+#include "diffusion/density.h"
 #include "diffusion/drift_net.h"
-#include "diffusion/target.h"
 
 /* Grid "cos_sq" of K steps over [0, horizon]: Δt_k ∝ cos⁴(½π (k/(K−1) + 0.008)/1.008), Σ Δt = horizon, largest first;
  * β_k = min(α √Δt_k, 1) and t_k, the time at which step k begins.  K ≥ 1. */
@@ -17,8 +17,8 @@ void tb_rollout_grid(size_t steps, double horizon, double alpha, double *times, 
 
 typedef struct tb_rollout_shape {
   tb_drift_shape drift;
-  const tb_target *target; /* of the same dimension */
-  size_t steps, batch;     /* K, B */
+  const tb_density *density; /* of the same dimension; a graph */
+  size_t steps, batch;       /* K, B */
   double sigma;
   const double *times, *beta; /* [K], read while the graph is built */
 } tb_rollout_shape;

@@ -28,8 +28,8 @@ static void key(size_t count, double *values) {
 static tb_value loss(tb_graph *g, tb_value theta, const tb_value *data) {
   double times[STEPS], beta[STEPS];
   tb_rollout_grid(STEPS, horizon, alpha, times, beta);
-  const tb_target target = tb_target_funnel(DIMS, 3);
-  const tb_rollout_shape shape = { drift, &target, STEPS, BATCH, sigma, times, beta };
+  const tb_density funnel = tb_density_funnel(DIMS, 3);
+  const tb_rollout_shape shape = { drift, &funnel, STEPS, BATCH, sigma, times, beta };
   const tb_rollout chain = tb_rollout_build(g, &shape, theta, data[0]);
   return tb_rollout_loss(g, &chain);
 }
