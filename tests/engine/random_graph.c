@@ -10,6 +10,8 @@ typedef struct builder {
   tb_graph *g;
   tb_dtype dtype;
   uint64_t state;
+  const uint8_t *bytes; /* choices made elsewhere, used first */
+  size_t left;
   bool comparable;
   tb_value key;
   size_t count;
@@ -20,6 +22,13 @@ typedef struct builder {
 /* ---- drawing ---- */
 
 static uint32_t word(builder *b) { /* splitmix64 */
+  if (b->left >= 4) {
+    uint32_t given;
+    memcpy(&given, b->bytes, sizeof given);
+    b->bytes += 4;
+    b->left -= 4;
+    return given;
+  }
   uint64_t z = (b->state += 0x9e3779b97f4a7c15u);
   z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
   z = (z ^ z >> 27) * 0x94d049bb133111ebu;
@@ -507,12 +516,12 @@ static tb_status fill(builder *b, random_graph *r) {
   return TB_OK;
 }
 
-tb_status random_graph_make(tb_context *context, uint64_t seed, tb_dtype dtype, bool comparable, random_graph *r) {
-  *r = (random_graph){ .context = context, .dtype = dtype };
+static tb_status make(tb_context *context, builder b, random_graph *r) {
+  *r = (random_graph){ .context = context, .dtype = b.dtype };
   tb_status status = tb_graph_new(context, &r->graph);
   if (status != TB_OK)
     return status;
-  builder b = { .g = r->graph, .dtype = dtype, .state = seed, .comparable = comparable };
+  b.g = r->graph;
   build(&b, r);
   tb_jvp(r->graph, r->results, r->y, r->parameters, r->x, r->v, r->y_dot);
   tb_vjp(r->graph, r->results, r->y, r->u, r->parameters, r->x, r->x_bar);
@@ -520,6 +529,14 @@ tb_status random_graph_make(tb_context *context, uint64_t seed, tb_dtype dtype, 
   tb_jvp(r->graph, r->parameters, r->x_bar, r->parameters, r->x, r->w, r->hw);
   status = tb_graph_status(r->graph);
   return status == TB_OK ? fill(&b, r) : status;
+}
+
+tb_status random_graph_make(tb_context *context, uint64_t seed, tb_dtype dtype, bool comparable, random_graph *r) {
+  return make(context, (builder){ .dtype = dtype, .state = seed, .comparable = comparable }, r);
+}
+
+tb_status random_graph_read(tb_context *context, const uint8_t *bytes, size_t count, tb_dtype dtype, random_graph *r) {
+  return make(context, (builder){ .dtype = dtype, .bytes = bytes, .left = count, .comparable = true }, r);
 }
 
 void random_graph_free(random_graph *r) {

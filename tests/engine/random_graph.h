@@ -6,6 +6,8 @@
 #ifndef TESTS_ENGINE_RANDOM_GRAPH_H
 #define TESTS_ENGINE_RANDOM_GRAPH_H
 
+#include <stdint.h>
+
 #include <tiebreak/tiebreak.h>
 
 enum { RANDOM_PARAMETERS = 3, RANDOM_RESULTS = 3, RANDOM_INPUTS = 1 + 3 * RANDOM_PARAMETERS + RANDOM_RESULTS };
@@ -27,6 +29,8 @@ typedef struct random_graph {
 /* Builds the graph of a seed.  comparable: the same function in float32 and float64, with inputs exact in both and
  * nothing discontinuous, so that rounding cannot flip a branch (use it for float32). */
 tb_status random_graph_make(tb_context *, uint64_t seed, tb_dtype, bool comparable, random_graph *);
+/* The same, but the first choices are the bytes', four at a time; what comes after them is the seed 0's. */
+tb_status random_graph_read(tb_context *, const uint8_t *bytes, size_t count, tb_dtype, random_graph *);
 void random_graph_free(random_graph *);
 
 #endif
