@@ -221,5 +221,12 @@ tb_status tb_json_parse(tb_context *context, const char *place, const char *text
     return tb_fail(context, TB_NO_MEMORY, NULL, NULL, "out of memory: reading JSON");
   char where[4200];
   snprintf(where, sizeof where, "%s:%d:%d", place, error.line, error.column);
-  return tb_fail(context, TB_BAD_DATA, where, NULL, "%s", error.text);
+  tb_fail(context, TB_BAD_DATA, where, NULL, "%s", error.text);
+  const char *line = text, *end = text + size;
+  for (int i = 1; i < error.line && line < end; i++) {
+    const char *next = memchr(line, '\n', (size_t)(end - line));
+    line = next ? next + 1 : end;
+  }
+  tb_fail_excerpt(context, line, (size_t)error.column);
+  return TB_BAD_DATA;
 }

@@ -22,7 +22,17 @@ tb_status tb_metrics_from_json(tb_context *, const json_t *, tb_metrics **);
 /* One line without the newline, members in order of insertion, 17 significant digits, as few blanks as possible.
  * Release with tb_release; NULL with TB_NO_MEMORY recorded on exhaustion. */
 char *tb_json_line(tb_context *, const json_t *);
-/* Parses one JSON value.  Error TB_BAD_DATA at place:line:column. */
+/* Parses one JSON value; a zero follows the text.  Error TB_BAD_DATA at place:line:column, with the line. */
 tb_status tb_json_parse(tb_context *, const char *place, const char *text, size_t size, json_t **);
+
+/* A step into a value: the member of an object, or (key NULL) the element of an array. */
+typedef struct tb_json_step {
+  const char *key;
+  size_t index;
+} tb_json_step;
+/* Records TB_BAD_DATA at place:line:column of the value to which the steps lead (the last one there is), with the line.
+ * The text is JSON that parsed, terminated by a zero. */
+tb_status tb_json_fail(tb_context *, const char *place, const char *text, size_t count, const tb_json_step *steps,
+                       const char *hint, const char *message);
 
 #endif
