@@ -157,8 +157,7 @@ bool tb_noised_gaussian(const tb_noised *n, double *mean, double *sd) {
 
 /* ---- the funnel ---- */
 
-static void nothing_to_prepare(tb_noised *n, const tb_noising *at) {
-}
+static void nothing_to_prepare(tb_noised *n, const tb_noising *at) {}
 
 /* The integrand at v = μ + τz: the neck's own law is N(z; 0, 1), the rest is N(0, u) with u = α²e^v + σ². */
 typedef struct neck {
@@ -211,8 +210,8 @@ static neck_moments neck_integrate(const neck *k) {
   return m;
 }
 
-/* N(v; 0, s²) N(y_1; αv, σ²) = N(y_1; 0, A²) N(v; cy_1, s²σ²/A²) with A² = α²s² + σ², c = αs²/A²: nothing cancels when σ
- * is small, and y_1 enters only by shifting v. */
+/* N(v; 0, s²) N(y_1; αv, σ²) = N(y_1; 0, A²) N(v; cy_1, s²σ²/A²) with A² = α²s² + σ², c = αs²/A²: nothing cancels when
+ * σ is small, and y_1 enters only by shifting v. */
 static void funnel_row(tb_noised *n, const tb_noising *at, const wanted *w) {
   const double *y = w->x, variance = at->alpha * at->alpha * n->spread * n->spread + at->sigma * at->sigma;
   const double c = at->alpha * n->spread * n->spread / variance;
@@ -244,7 +243,7 @@ static void funnel_row(tb_noised *n, const tb_noising *at, const wanted *w) {
     return;
   const double first = c * c * (m.q_prime + m.qq - m.q * m.q) - 1 / variance; /* ∂_1∂_1 */
   const double mixed = -c * (m.qp - m.q * m.p + m.p_prime);                   /* ∂_1∂_i over y_i */
-  const double across = m.pp - m.p * m.p;                                     /* ∂_i∂_j over y_i y_j, besides −δ_ij E p */
+  const double across = m.pp - m.p * m.p; /* ∂_i∂_j over y_i y_j, besides −δ_ij E p */
   if (!w->probe) {
     *w->curvature = first - k.others * m.p + across * k.squares;
     return;

@@ -8,6 +8,10 @@ static double clock_at(const tb_process *p, double t) {
   return p->least * t + 0.5 * (p->most - p->least) * t * t / p->end;
 }
 
+static double whole_clock(const tb_process *p) {
+  return 0.5 * p->end * (p->least + p->most);
+}
+
 static double speed_at(const tb_process *p, double t) {
   return p->least + (p->most - p->least) * t / p->end;
 }
@@ -35,7 +39,7 @@ tb_noising tb_process_at(const tb_process *p, double t) {
     break;
   }
   case TB_PROCESS_PINNED: {
-    const double whole = clock_at(p, p->end);
+    const double whole = whole_clock(p);
     const double left = 0.5 * (p->end - t) * (speed + speed_at(p, p->end)); /* whole − clock without cancellation */
     at.alpha = left / whole;
     at.sigma = sqrt(clock * left / whole);
@@ -94,7 +98,7 @@ void tb_process_build(tb_graph *g, const tb_process *p, tb_value t, tb_value *al
     *sigma = tb_negate(g, tb_expm1(g, tb_negate(g, clock)));
   } else {
     /* a_T − a = (T − t)(speed(t) + speed(T))/2: no cancellation near T */
-    const double whole = clock_at(p, p->end);
+    const double whole = whole_clock(p);
     const tb_value speeds = tb_shift(g, tb_scale(g, t, (p->most - p->least) / p->end), p->least + p->most);
     const tb_value before = tb_shift(g, tb_negate(g, t), p->end);
     const tb_value left = tb_scale(g, tb_multiply(g, before, speeds), 0.5);

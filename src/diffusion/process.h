@@ -5,7 +5,8 @@
  *   vp      f = −c β,  g² = 2cβ       α = e^{−c∫β}, σ² = 1 − α²     c = ½ (Song et al. 2021) or 1 (the paper, eq. 1)
  *   subvp   f = −½ β,  g² = β (1 − e^{−2∫β})         α = e^{−½∫β}, σ = 1 − α²
  *   ve      f = 0,  σ² = ς(t)² − ς(0)²,  ς geometric from least to most
- *   pinned  f = −ȧ/(a_T − a), g² = ȧ   α = (a_T − a)/a_T, σ² = a (a_T − a)/a_T: Brownian motion in the clock a, tied to 0
+ *   pinned  f = −ȧ/(a_T − a), g² = ȧ   α = (a_T − a)/a_T, σ² = a (a_T − a)/a_T: Brownian motion in the clock a, tied to
+ * 0
  *
  * β and ȧ grow linearly from least to most.  Whatever the process, g² = −2σ² dλ/dt, which is why samplers need nothing
  * but α and σ.  (Vargas, Reu, Kerekes & Bronstein 2023; Song et al. 2021, ICLR.) */
