@@ -86,6 +86,12 @@ tb_status tb_rules_satisfiable(tb_context *, const tb_language *, size_t count, 
 double tb_rule_chance(const tb_language *, size_t rule, size_t count, const uint16_t *symbols);
 /* The prompt, then the alphabet's last symbol while the rule counts too few of it: does the rule hold? */
 bool tb_rule_append_to_balance(const tb_language *, size_t rule, size_t count, const uint16_t *symbols);
+/* Does that strategy append one more? */
+bool tb_rule_wants_last(const tb_language *, size_t rule, size_t count, const uint16_t *symbols);
+/* The shortest completion of at most `most` symbols (earlier symbols of the alphabet first) that makes the rule hold;
+ * *length SIZE_MAX: there is none, or its search is too wide.  *completion lies in the arena. */
+tb_status tb_rule_mend(tb_context *, tb_arena *, const tb_language *, size_t rule, size_t count,
+                       const uint16_t *symbols, size_t most, size_t *length, uint16_t **completion) TB_MUST_CHECK;
 
 /* ---- prompts ---- */
 

@@ -233,21 +233,87 @@ double tb_rule_chance(const tb_language *l, size_t rule, size_t count, const uin
   return chance(l, &l->rules[rule], &p);
 }
 
+/* One more of the alphabet's last symbol is what the rule counts too few of. */
+static bool wants_last(const tb_language *l, const tb_rule *r, const progress *p) {
+  const size_t i = r->kind == TB_RULE_REGEX ? r->count : which(r, l->n_symbols - 1);
+  int64_t most = 0;
+  if (r->kind == TB_RULE_BALANCED)
+    return i == 1 && p->at[0] > 0;
+  if (r->kind != TB_RULE_EQUAL || i == r->count)
+    return false;
+  for (size_t k = 0; k < r->count; k++)
+    most = k != i && p->at[k] > most ? p->at[k] : most;
+  return p->at[i] < most;
+}
+
+bool tb_rule_wants_last(const tb_language *l, size_t rule, size_t count, const uint16_t *symbols) {
+  const progress p = read_all(&l->rules[rule], count, symbols);
+  return wants_last(l, &l->rules[rule], &p);
+}
+
 bool tb_rule_append_to_balance(const tb_language *l, size_t rule, size_t count, const uint16_t *symbols) {
   const tb_rule *r = &l->rules[rule];
   progress p = read_all(r, count, symbols);
-  size_t i = r->kind == TB_RULE_REGEX ? r->count : which(r, l->n_symbols - 1);
-  if (r->kind == TB_RULE_BALANCED && i == 1) {
-    while (p.at[0] > 0)
-      step(r, &p, l->n_symbols - 1);
-  } else if (r->kind == TB_RULE_EQUAL && i < r->count) {
-    int64_t most = 0;
-    for (size_t k = 0; k < r->count; k++)
-      most = k != i && p.at[k] > most ? p.at[k] : most;
-    while (p.at[i] < most)
-      step(r, &p, l->n_symbols - 1);
-  }
+  while (wants_last(l, r, &p))
+    step(r, &p, l->n_symbols - 1);
   return holds(r, &p);
+}
+
+/* ---- the shortest completion ---- */
+
+enum { MOST_MENDING = 4096 };
+
+/* Breadth first over the rule's own states, so that a completion is found without trying every string. */
+typedef struct mending {
+  progress state;
+  size_t from; /* number of the state before */
+  uint16_t symbol;
+} mending;
+
+static bool known(size_t count, const mending *found, const progress *p) {
+  for (size_t i = count; i-- > 0;)
+    if (memcmp(&found[i].state, p, sizeof *p) == 0)
+      return true;
+  return false;
+}
+
+tb_status tb_rule_mend(tb_context *context, tb_arena *arena, const tb_language *l, size_t rule, size_t count,
+                       const uint16_t *symbols, size_t most, size_t *length, uint16_t **completion) {
+  const tb_rule *r = &l->rules[rule];
+  mending *found = tb_allocate(context, MOST_MENDING, sizeof *found);
+  size_t n = 1, end = SIZE_MAX, layer_end = 1, depth = 0;
+  *length = SIZE_MAX;
+  *completion = NULL;
+  if (!found)
+    return TB_NO_MEMORY;
+  found[0] = (mending){ .state = read_all(r, count, symbols) };
+  for (size_t i = 0; i < n && end == SIZE_MAX; i++) {
+    if (i == layer_end) {
+      layer_end = n;
+      depth++;
+    }
+    if (holds(r, &found[i].state))
+      end = i;
+    for (size_t a = 0; a < l->n_symbols && end == SIZE_MAX && depth < most && n < MOST_MENDING; a++) {
+      progress p = found[i].state;
+      step(r, &p, a);
+      if (!broken(r, &p) && !known(n, found, &p))
+        found[n++] = (mending){ .state = p, .from = i, .symbol = (uint16_t)a };
+    }
+  }
+  tb_status status = TB_OK;
+  if (end != SIZE_MAX) {
+    size_t steps = 0;
+    for (size_t i = end; i; i = found[i].from)
+      steps++;
+    *completion = tb_arena_allocate(arena, steps + 1, sizeof **completion);
+    status = *completion ? TB_OK : TB_NO_MEMORY;
+    *length = steps;
+    for (size_t i = end, k = steps; i && !status; i = found[i].from)
+      (*completion)[--k] = found[i].symbol;
+  }
+  tb_release(context, found);
+  return status;
 }
 
 /* ---- all rules at once ---- */

@@ -7,15 +7,9 @@
 #ifndef TB_MODEL_LSTM_H
 #define TB_MODEL_LSTM_H
 
-#include <tiebreak/graph.h>
-#include <tiebreak/random.h>
+#include "model/recurrent.h"
 
-typedef struct tb_lstm_shape {
-  size_t vocabulary; /* V; 0: real inputs, no embedding and no read-out */
-  size_t inputs;     /* width of the embedding, or of real inputs */
-  size_t hidden;     /* H */
-  size_t layers;     /* at least 1 */
-} tb_lstm_shape;
+typedef tb_recurrent_shape tb_lstm_shape;
 
 /* Refuses shapes that make no sense or no sane size (TB_USAGE): an empty size, more than 2^28 parameters. */
 tb_status tb_lstm_check(tb_context *, const tb_lstm_shape *);
@@ -31,5 +25,7 @@ void tb_lstm_initialise(const tb_lstm_shape *, tb_key key, double *theta);
 tb_value tb_lstm_states(tb_graph *, const tb_lstm_shape *, tb_value theta, tb_value x);
 /* theta[R,p], tokens int32 [B,T] or [R,B,T] → logits [R,B,T,V] of the next symbol. */
 tb_value tb_lstm_logits(tb_graph *, const tb_lstm_shape *, tb_value theta, tb_value tokens);
+
+extern const tb_cell tb_lstm_cell;
 
 #endif

@@ -3,13 +3,15 @@
  *   post-norm  h ← N(h + A(h)),  h ← N(h + F(h));     pre-norm  h ← h + A(N(h)),  h ← h + F(N(h))
  *   A: softmax(q kᵀ/√(d/H) + mask) v in each head;    F: W2 a(W1 h + b1) + b2;    N: gain (h − mean)/√(var + ε) + shift
  *
- * Activations are [R, B·T, d]: every layer is one product over all places of the batch. */
+ * Activations are [R, B·T, d]: every layer is one product over all places of the batch.  A step of decoding is the same
+ * pass with T = 1, whose attention also looks at the keys and values that earlier steps left. */
 #include "model/transformer.h"
 
 #include <math.h>
 #include <stdio.h>
 
 #include "model/blocks.h"
+#include "model/dropout.h"
 #include "model/tokens.h"
 
 /* ---- parameters ---- */
@@ -128,22 +130,22 @@ static tb_value counter(tb_graph *g, size_t rows, size_t cols, size_t axis) {
   return tb_iota(g, TB_FLOAT64, 2, (size_t[]){ rows, cols }, axis);
 }
 
-/* place · 10000^(−2 pair/width), pair [T,n] counting planes */
-static tb_value angle(tb_graph *g, tb_value pair, size_t width) {
-  const tb_value place = counter(g, tb_dim(g, pair, 0), tb_dim(g, pair, 1), 0);
+/* place[T,1] · 10000^(−2 pair/width), pair [1,n] counting planes → [T,n] */
+static tb_value angle(tb_graph *g, tb_value place, tb_value pair, size_t width) {
   return tb_multiply(g, place, tb_exp(g, tb_scale(g, pair, -2 * log(10000) / (double)width)));
 }
 
-static tb_value sinusoidal(tb_graph *g, size_t length, size_t width) {
-  const tb_value column = counter(g, length, width, 1), pair = tb_floor(g, tb_scale(g, column, 0.5));
-  const tb_value odd = tb_subtract(g, column, tb_scale(g, pair, 2)), turn = angle(g, pair, width);
+static tb_value sinusoidal(tb_graph *g, tb_value place, size_t width) {
+  const tb_value column = counter(g, 1, width, 1), pair = tb_floor(g, tb_scale(g, column, 0.5));
+  const tb_value odd = tb_subtract(g, column, tb_scale(g, pair, 2)), turn = angle(g, place, pair, width);
   return tb_select(g, odd, tb_cos(g, turn), tb_sin(g, turn));
 }
 
-/* What is added to scores[…,H,T,T]: nothing can be seen of later places, and with ALiBi less of distant ones. */
-static tb_value score_bias(tb_graph *g, const tb_transformer_shape *s, size_t length, tb_dtype dtype) {
+/* What is added to scores[…,H,T,C] of places [T,1] over places 0 … C−1: nothing can be seen of later ones, and with
+ * ALiBi less of distant ones. */
+static tb_value score_bias(tb_graph *g, const tb_transformer_shape *s, tb_value place, size_t columns, tb_dtype dtype) {
   const double blocked = -1e30;
-  const tb_value row = counter(g, length, length, 0), column = counter(g, length, length, 1);
+  const tb_value row = place, column = counter(g, 1, columns, 1);
   const tb_value later = tb_less(g, row, column);
   if (s->position != TB_POSITION_ALIBI)
     return tb_cast(g, tb_scale(g, later, blocked), dtype);
@@ -160,8 +162,13 @@ typedef struct pass {
   const tb_transformer_shape *s;
   size_t replicas, batch, length; /* R, B, T */
   tb_block_walk walk;
+  tb_value place;        /* [T,1] float64 */
   tb_value bias;         /* of the scores */
   tb_value cosine, sine; /* [T, h/2], with rope */
+  tb_dropout dropout;
+  const tb_value *memory; /* keys and values of earlier places, layer by layer; NULL while training */
+  tb_value *next;         /* those of this place */
+  size_t layer;
 } pass;
 
 /* x[R,n,d] normalised over d, times gain plus shift [R,1,d] */
@@ -193,6 +200,34 @@ static tb_value turn(const pass *p, tb_value x) {
   return tb_concat(g, axis, 2, turned);
 }
 
+/* q, k, v [R,B,H,T,h] → what each place sees [R,B,H,T,h] */
+static tb_value look(const pass *p, tb_value q, tb_value k, tb_value v) {
+  const tb_value scores = tb_matmul(p->g, q, false, k, true);
+  const tb_value weights = tb_softmax(p->g, tb_add(p->g, scores, p->bias)); /* [R,B,H,T,T] */
+  return tb_matmul(p->g, weights, false, v, false);
+}
+
+/* The same of one place, q, k, v [R,B,H,1,h], that also sees the memory's keys and values [R,B,d,C], whose columns are
+ * places and whose column of this place is zero. */
+static tb_value look_back(pass *p, tb_value q, tb_value k, tb_value v) {
+  tb_graph *g = p->g;
+  const tb_value *memory = p->memory + 2 * p->layer;
+  const size_t heads = p->s->heads, width = p->s->width, columns = tb_dim(g, memory[0], 3);
+  const size_t by_head[] = { p->replicas, p->batch, heads, width / heads, columns };
+  const size_t flat[] = { p->replicas, p->batch, width };
+  const tb_value keys = tb_reshape(g, memory[0], 5, by_head), values = tb_reshape(g, memory[1], 5, by_head);
+  const tb_value column = tb_cast(g, counter(g, 1, columns, 1), tb_value_dtype(g, q));
+  const tb_value here = tb_equal(g, column, tb_cast(g, p->place, tb_value_dtype(g, q))); /* [1,C] */
+  const tb_value own = tb_reduce(g, TB_SUM, tb_multiply(g, q, k), 1u << 4, true);
+  const tb_value scores = tb_select(g, here, own, tb_matmul(g, q, false, keys, false)); /* [R,B,H,1,C] */
+  const tb_value weights = tb_softmax(g, tb_add(g, scores, p->bias));
+  const tb_value own_weight = tb_reduce(g, TB_SUM, tb_multiply(g, weights, here), 1u << 4, true);
+  p->next[2 * p->layer] = tb_reshape(g, k, 3, flat);
+  p->next[2 * p->layer + 1] = tb_reshape(g, v, 3, flat);
+  p->layer++;
+  return tb_add(g, tb_matmul(g, weights, false, values, true), tb_multiply(g, own_weight, v));
+}
+
 static tb_value attention(pass *p, tb_value x) {
   tb_graph *g = p->g;
   const size_t width = p->s->width, head_width = width / p->s->heads;
@@ -203,24 +238,44 @@ static tb_value attention(pass *p, tb_value x) {
     q = turn(p, q);
     k = turn(p, k);
   }
-  const tb_value scores = tb_matmul(g, tb_scale(g, q, 1 / sqrt((double)head_width)), false, k, true);
-  const tb_value weights = tb_softmax(g, tb_add(g, scores, p->bias)); /* [R,B,H,T,T] */
-  const tb_value seen = tb_transpose(g, tb_matmul(g, weights, false, v, false), (size_t[]){ 0, 1, 3, 2, 4 });
+  q = tb_scale(g, q, 1 / sqrt((double)head_width));
+  const tb_value seen =
+      tb_transpose(g, (p->memory ? look_back(p, q, k, v) : look(p, q, k, v)), (size_t[]){ 0, 1, 3, 2, 4 });
   const tb_value joined = tb_reshape(g, seen, 3, (size_t[]){ p->replicas, p->batch * p->length, width });
   return tb_block_affine(&p->walk, joined);
 }
 
 static tb_value feedforward(pass *p, tb_value x) {
   const tb_value hidden = tb_unary(p->g, p->s->activation, tb_block_affine(&p->walk, x));
-  return tb_block_affine(&p->walk, hidden);
+  return tb_block_affine(&p->walk, tb_drop(p->g, &p->dropout, hidden));
 }
 
 /* h + branch(h) with its norm before the branch or after the sum. */
 static tb_value residual(pass *p, tb_value h, tb_value (*branch)(pass *, tb_value)) {
   const tb_value gain = tb_block_take(&p->walk), shift = tb_block_take(&p->walk);
   if (p->s->post_norm)
-    return norm(p, tb_add(p->g, h, branch(p, h)), gain, shift);
-  return tb_add(p->g, h, branch(p, norm(p, h, gain, shift)));
+    return norm(p, tb_add(p->g, h, tb_drop(p->g, &p->dropout, branch(p, h))), gain, shift);
+  return tb_add(p->g, h, tb_drop(p->g, &p->dropout, branch(p, norm(p, h, gain, shift))));
+}
+
+/* The rows of P[R,length,d] at these places, [R,1,T,d] */
+static tb_value learned(const pass *p, tb_value rows) {
+  tb_graph *g = p->g;
+  const tb_value taken = p->memory ? tb_gather(g, rows, 1, tb_reshape(g, tb_cast(g, p->place, TB_INT32), 1, &p->length))
+                                   : tb_slice(g, rows, 1, 0, p->length);
+  return tb_reshape(g, taken, 4, (size_t[]){ p->replicas, 1, p->length, p->s->width });
+}
+
+/* What is added to embeddings [R,B,T,d] */
+static tb_value code_of(pass *p, tb_dtype dtype) {
+  tb_graph *g = p->g;
+  const size_t width = p->s->width;
+  if (p->s->position == TB_POSITION_LEARNED)
+    return learned(p, tb_block_take(&p->walk));
+  if (!p->s->place_by_row)
+    return tb_cast(g, sinusoidal(g, p->place, width), dtype);
+  const tb_value by_row = tb_cast(g, sinusoidal(g, counter(g, p->batch, 1, 0), width), dtype);
+  return tb_reshape(g, by_row, 4, (size_t[]){ 1, p->batch, 1, width });
 }
 
 /* Embedded tokens with the codes that are added to them, [R, B·T, d] */
@@ -230,43 +285,61 @@ static tb_value embed(pass *p, tb_value tokens, tb_dtype dtype) {
   tb_value h = tb_embed(g, tb_block_take(&p->walk), tokens);
   if (p->s->scale_embedding)
     h = tb_scale(g, h, sqrt((double)width));
-  if (p->s->position != TB_POSITION_SINUSOIDAL && p->s->position != TB_POSITION_LEARNED)
-    return h;
-  tb_value code;
-  if (p->s->position == TB_POSITION_LEARNED)
-    code = tb_reshape(g, tb_slice(g, tb_block_take(&p->walk), 1, 0, p->length), 4,
-                      (size_t[]){ p->replicas, 1, p->length, width });
-  else
-    code = tb_cast(g, sinusoidal(g, p->length, width), dtype);
-  h = tb_reshape(g, h, 4, (size_t[]){ p->replicas, p->batch, p->length, width });
-  return tb_reshape(g, tb_add(g, h, code), 3, (size_t[]){ p->replicas, p->batch * p->length, width });
+  if (p->s->position == TB_POSITION_SINUSOIDAL || p->s->position == TB_POSITION_LEARNED) {
+    const tb_value code = code_of(p, dtype);
+    h = tb_reshape(g, h, 4, (size_t[]){ p->replicas, p->batch, p->length, width });
+    h = tb_reshape(g, tb_add(g, h, code), 3, (size_t[]){ p->replicas, p->batch * p->length, width });
+  }
+  return tb_drop(g, &p->dropout, h);
+}
+
+/* tokens int32 [B,T] or [R,B,T] → [R,B,T,V]; columns: places that attention looks over */
+static tb_value forward(pass *p, tb_value theta, tb_value tokens, size_t columns) {
+  tb_graph *g = p->g;
+  const tb_transformer_shape *s = p->s;
+  const size_t rank = tb_rank(g, tokens);
+  const tb_dtype dtype = tb_value_dtype(g, theta);
+  p->replicas = tb_dim(g, theta, 0);
+  p->batch = tb_dim(g, tokens, rank - 2);
+  p->length = tb_dim(g, tokens, rank - 1);
+  p->walk = (tb_block_walk){ .graph = g, .list = list, .shape = s, .theta = theta };
+  p->bias = score_bias(g, s, p->place, columns, dtype);
+  if (s->position == TB_POSITION_ROPE) {
+    const size_t head_width = s->width / s->heads;
+    const tb_value turns = angle(g, p->place, counter(g, 1, head_width / 2, 1), head_width);
+    p->cosine = tb_cast(g, tb_cos(g, turns), dtype);
+    p->sine = tb_cast(g, tb_sin(g, turns), dtype);
+  }
+  tb_value h = embed(p, tokens, dtype);
+  for (size_t l = 0; l < s->layers; l++) {
+    h = residual(p, h, attention);
+    h = residual(p, h, feedforward);
+  }
+  if (!s->post_norm) {
+    const tb_value gain = tb_block_take(&p->walk), shift = tb_block_take(&p->walk);
+    h = norm(p, h, gain, shift);
+  }
+  const tb_value logits = tb_block_affine(&p->walk, h);
+  return tb_reshape(g, logits, 4, (size_t[]){ p->replicas, p->batch, p->length, s->vocabulary });
+}
+
+tb_value tb_transformer_logits_dropout(tb_graph *g, const tb_transformer_shape *s, tb_value theta, tb_value tokens,
+                                       double rate, tb_value keys) {
+  const size_t length = tb_dim(g, tokens, tb_rank(g, tokens) - 1);
+  pass p = { .g = g, .s = s, .place = counter(g, length, 1, 0), .dropout = { .rate = rate, .keys = keys } };
+  return forward(&p, theta, tokens, length);
 }
 
 tb_value tb_transformer_logits(tb_graph *g, const tb_transformer_shape *s, tb_value theta, tb_value tokens) {
-  const size_t rank = tb_rank(g, tokens);
-  const tb_dtype dtype = tb_value_dtype(g, theta);
-  pass p = { .g = g,
-             .s = s,
-             .replicas = tb_dim(g, theta, 0),
-             .batch = tb_dim(g, tokens, rank - 2),
-             .length = tb_dim(g, tokens, rank - 1),
-             .walk = { .graph = g, .list = list, .shape = s, .theta = theta } };
-  p.bias = score_bias(g, s, p.length, dtype);
-  if (s->position == TB_POSITION_ROPE) {
-    const size_t head_width = s->width / s->heads;
-    const tb_value turns = angle(g, counter(g, p.length, head_width / 2, 1), head_width);
-    p.cosine = tb_cast(g, tb_cos(g, turns), dtype);
-    p.sine = tb_cast(g, tb_sin(g, turns), dtype);
-  }
-  tb_value h = embed(&p, tokens, dtype);
-  for (size_t l = 0; l < s->layers; l++) {
-    h = residual(&p, h, attention);
-    h = residual(&p, h, feedforward);
-  }
-  if (!s->post_norm) {
-    const tb_value gain = tb_block_take(&p.walk), shift = tb_block_take(&p.walk);
-    h = norm(&p, h, gain, shift);
-  }
-  const tb_value logits = tb_block_affine(&p.walk, h);
-  return tb_reshape(g, logits, 4, (size_t[]){ p.replicas, p.batch, p.length, s->vocabulary });
+  return tb_transformer_logits_dropout(g, s, theta, tokens, 0, (tb_value){ -1 });
+}
+
+tb_value tb_transformer_step(tb_graph *g, const tb_transformer_shape *s, tb_value theta, tb_value tokens,
+                             tb_value place, const tb_value *memory, tb_value *next) {
+  const size_t replicas = tb_dim(g, theta, 0), batch = tb_dim(g, tokens, 1);
+  pass p = { .g = g, .s = s, .memory = memory, .next = next };
+  p.place = tb_reshape(g, tb_cast(g, place, TB_FLOAT64), 2, (size_t[]){ 1, 1 });
+  tokens = tb_reshape(g, tokens, 3, (size_t[]){ replicas, batch, 1 });
+  const tb_value logits = forward(&p, theta, tokens, tb_dim(g, memory[0], 3));
+  return tb_reshape(g, logits, 3, (size_t[]){ replicas, batch, s->vocabulary });
 }

@@ -26,7 +26,8 @@ typedef struct tb_transformer_shape {
   bool scale_embedding; /* embeddings times √d */
   tb_unary activation;  /* of the feed-forward blocks: TB_RELU, TB_GELU */
   tb_position position;
-  double epsilon; /* added to variances in layer norms */
+  bool place_by_row; /* a defect to study: sinusoidal codes are taken by row of the batch, not by place */
+  double epsilon;    /* added to variances in layer norms */
 } tb_transformer_shape;
 
 /* Refuses shapes that make no sense or no sane size (TB_USAGE): an empty size, heads that don't divide the width, odd
@@ -48,5 +49,15 @@ void tb_transformer_initialise(const tb_transformer_shape *, tb_key key, double 
 /* theta[R,p], tokens int32 [B,T] or [R,B,T] with T ≤ length → logits [R,B,T,V].  Logits at a place are the same bits
  * whatever follows it. */
 tb_value tb_transformer_logits(tb_graph *, const tb_transformer_shape *, tb_value theta, tb_value tokens);
+/* While training with dropout of that rate (0 ≤ rate < 1) on embeddings, branches and hidden layers; keys TB_INT32
+ * [R,3] are read when the rate is positive. */
+tb_value tb_transformer_logits_dropout(tb_graph *, const tb_transformer_shape *, tb_value theta, tb_value tokens,
+                                       double rate, tb_value keys);
+
+/* One place further: tokens int32 [R,B] at place (int32 scalar) → logits [R,B,V] of the next symbol.  memory[2·layers]:
+ * for each layer the keys and the values of earlier places, [R,B,d,C] with a column a place and zeros from `place` on,
+ * C > place; next[2·layers] [R,B,d] belong into column `place`. */
+tb_value tb_transformer_step(tb_graph *, const tb_transformer_shape *, tb_value theta, tb_value tokens, tb_value place,
+                             const tb_value *memory, tb_value *next);
 
 #endif

@@ -23,6 +23,7 @@ static const tb_workload_record *const workloads[] = {
   &tb_workload_natural_gradient_500,
   &tb_workload_flow,
   &tb_workload_svm,
+  &tb_workload_decode,
   NULL,
 };
 
