@@ -187,6 +187,45 @@ def transformer(row, start, heads, eps, published, optimiser_of, ways):
     plain(row, start, parameters_of(start, "tokens", "targets"), loss_of, optimiser_of, ways, before=1)
 
 
+def decode(row, start, heads=5, prompt=8, new=300, eps=6e-3):
+    """Greedy decoding with keys and values kept in arrays of full length; the prompt is read at once."""
+    p = {name: torch.from_numpy(a) for name, a in start.items()}
+    (v, d), count, rows, total = p["E"].shape, sum(1 for name in start if name.endswith("Wqkv")), 2**prompt, prompt + new
+    place, pair = torch.arange(total)[:, None], torch.arange(d)[None] // 2
+    angle = place / 10000 ** (2 * pair / d)
+    code = torch.where(torch.arange(d) % 2 == 1, angle.cos(), angle.sin())
+    bits = torch.arange(rows)[:, None] >> torch.arange(prompt - 1, -1, -1) & 1
+    first = torch.cat([torch.full((rows, 1), 3), bits], 1)
+    keys, values = (torch.zeros(count, rows, heads, total, d // heads) for _ in range(2))
+
+    def read(tokens, at):
+        """tokens [rows, t] at places from `at` on → scores of what follows the last"""
+        t = tokens.shape[1]
+        h = F.embedding(tokens, p["E"]) * d**0.5 + code[at:at + t]
+        for layer in range(count):
+            w = lambda name: p[f"layer{layer + 1}.{name}"]  # noqa: B023
+            q, k, u = (a.view(rows, t, heads, d // heads).transpose(1, 2) for a in F.linear(h, w("Wqkv"), w("bqkv")[0]).split(d, -1))
+            keys[layer, :, :, at:at + t], values[layer, :, :, at:at + t] = k, u
+            o = F.scaled_dot_product_attention(q, keys[layer, :, :, :at + t], values[layer, :, :, :at + t], is_causal=t > 1)
+            o = F.linear(o.transpose(1, 2).reshape(rows, t, d), w("Wo"), w("bo")[0])
+            h = F.layer_norm(h + o, (d,), w("gain1")[0], w("shift1")[0], eps)
+            o = F.linear(F.relu(F.linear(h, w("W1"), w("b1")[0])), w("W2"), w("b2")[0])
+            h = F.layer_norm(h + o, (d,), w("gain2")[0], w("shift2")[0], eps)
+        return F.linear(h[:, -1], p["U"], p["u"][0])
+
+    @torch.inference_mode()
+    def complete():
+        tokens, at, nats = first, 0, 0.0
+        for _ in range(new):
+            scores = read(tokens, at)
+            at += tokens.shape[1]
+            best, tokens = scores[:, :2].max(1, keepdim=True)
+            nats = nats + (scores.logsumexp(1, keepdim=True) - best).sum()
+        return float(nats) / (rows * new)
+
+    report("torch", "cache, eager", row, median_seconds(complete), loss_first=complete())
+
+
 def rollout(row, start, lr=1e-3, sigma=1.075, spread=3.0):
     """What depends on time only is computed for all steps at once; a step is compiled, the loop is Python's."""
     p0 = parameters_of(start, "start", "noise", "times", "beta", "key")
@@ -286,4 +325,4 @@ if __name__ == "__main__":
         row, start, 5, 6e-3, True, lambda p: torch.optim.AdamW(p, lr=2e-3, weight_decay=0.01, fused=True), ("eager",))
     main({"rollout": rollout, "rollout64": rollout, "transformer": small, "transformer_published": published, "lstm": lstm,
           "mlp32_seeds": seeds, "mlp1024": mlp1024, "factorisation": factorisation, "factorisation64": factorisation,
-          "mlp32": adam, "mlp64": adam, "hvp": hvp, "natural_gradient_200": natural, "natural_gradient_500": natural})
+          "mlp32": adam, "mlp64": adam, "hvp": hvp, "decode": decode, "natural_gradient_200": natural, "natural_gradient_500": natural})
