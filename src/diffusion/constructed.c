@@ -179,7 +179,7 @@ static tb_wire term(builder *b, size_t j) {
 static void time_gates(builder *b, tb_wire t, tb_wire *keep, tb_wire *spread) {
   tb_circuit *c = b->c;
   tb_wire left;
-  if (b->net->process == TB_PROCESS_OU) {
+  if (b->net->process == TB_DIFFUSION_OU) {
     *keep = tb_circuit_apply(c, TB_GATE_EXP, tb_circuit_scale(c, -1, t));
     left = tb_circuit_shift(c, 1, tb_circuit_scale(c, -1, tb_circuit_multiply(c, *keep, *keep)));
   } else {
@@ -197,7 +197,7 @@ static tb_wire average(builder *b, const tb_wire *x, tb_wire t) {
   time_gates(b, t, &keep, &spread);
   tb_wire *kept = b->y + d;
   for (size_t i = 0; i < d; i++)
-    kept[i] = net->process == TB_PROCESS_OU ? tb_circuit_multiply(c, keep, x[i]) : x[i];
+    kept[i] = net->process == TB_DIFFUSION_OU ? tb_circuit_multiply(c, keep, x[i]) : x[i];
   for (size_t n = 0; n < net->count; n++) {
     for (size_t i = 0; i < d; i++)
       b->y[i] = tb_circuit_add(c, kept[i], tb_circuit_scale(c, net->points[n * d + i], spread));

@@ -15,7 +15,7 @@
 
 typedef struct tb_constructed {
   const tb_family *family; /* f, exact */
-  tb_process process;
+  tb_diffusion process;
   size_t count;                              /* N */
   const double *points;                      /* z [N,d] */
   double clip;                               /* 2L/c; inf: none */

@@ -144,7 +144,7 @@ tb_regularity tb_regularity_of(const tb_family *f) {
 
 /* ---- the theorem ---- */
 
-tb_expressiveness tb_expressiveness_of(tb_process process, size_t dims, const tb_regularity *r, double kl) {
+tb_expressiveness tb_expressiveness_of(tb_diffusion process, size_t dims, const tb_regularity *r, double kl) {
   static const double pi = 3.14159265358979323846;
   const double d = (double)dims, l = r->lipschitz, c = r->least;
   if (!(c > 0) || isinf(l))
@@ -152,7 +152,7 @@ tb_expressiveness tb_expressiveness_of(tb_process process, size_t dims, const tb
   tb_expressiveness e;
   e.delta = c * c * sqrt(kl) / (16 * l);
   e.radius = 9 * d * l * l * (sqrt(d) + l / c) / (c * c * kl);
-  const double moment = fmax(e.radius, 1) + sqrt(process == TB_PROCESS_OU ? 2 * d : d) + sqrt(6);
+  const double moment = fmax(e.radius, 1) + sqrt(process == TB_DIFFUSION_OU ? 2 * d : d) + sqrt(6);
   const double deviation = 16 * sqrt(6 * pi * e.radius * d) + 5 * sqrt(log(4 * (d + 1)));
   const double root = sqrt(d) / e.delta * l * moment * deviation;
   e.points = ceil(root * root);

@@ -27,6 +27,6 @@ typedef struct tb_expressiveness {
 } tb_expressiveness;
 
 /* inf where c = 0 or L = inf.  Valid for 0 < ε < 16 L²/c². */
-tb_expressiveness tb_expressiveness_of(tb_process, size_t dims, const tb_regularity *, double kl);
+tb_expressiveness tb_expressiveness_of(tb_diffusion, size_t dims, const tb_regularity *, double kl);
 
 #endif

@@ -7,23 +7,26 @@
 #include <tiebreak/random.h>
 #include <tiebreak/statistics.h>
 
-/* One step of Q: y' = keep·y + push·v̂ + shake·ξ; the reference takes the same step without v̂. */
-typedef struct step {
-  double keep, push, shake;
-} step;
-
-static step step_of(const tb_girsanov *g, size_t steps) {
+static tb_chain_step step_of(const tb_girsanov *g, size_t steps) {
   const double apart = 1 / (double)steps, square = g->family->sigma * g->family->sigma;
-  if (g->process == TB_PROCESS_BROWNIAN)
-    return (step){ 1, square * apart, sqrt(square * apart) };
+  if (g->process == TB_DIFFUSION_BROWNIAN)
+    return (tb_chain_step){ 1, square * apart, sqrt(square * apart) };
   const double keep = exp(-apart);
-  return (step){ keep, 2 * square * (1 - keep), sqrt(square * -expm1(-2 * apart)) };
+  return (tb_chain_step){ keep, 2 * square * (1 - keep), sqrt(square * -expm1(-2 * apart)) };
 }
 
 /* Time at which Q's step k of `steps` begins. */
 static double time_of(const tb_girsanov *g, size_t k, size_t steps) {
   const double done = (double)k / (double)steps;
-  return g->process == TB_PROCESS_OU ? 1 - done : done;
+  return g->process == TB_DIFFUSION_OU ? 1 - done : done;
+}
+
+tb_chain_step tb_girsanov_step(const tb_girsanov *g) {
+  return step_of(g, g->steps);
+}
+
+double tb_girsanov_time(const tb_girsanov *g, size_t k) {
+  return time_of(g, k, g->steps);
 }
 
 static void draw(const tb_girsanov *g, const char *purpose, size_t k, size_t count, double *out) {
@@ -44,8 +47,9 @@ static tb_estimated estimated(size_t n, const double *values) {
 /* ln f of P's end over the density of its start against the reference: what ln w has besides the steps. */
 static double ends(const tb_girsanov *g, const double *start, const double *end) {
   const double last = tb_semigroup(g->family, (tb_smoothing){ 1, 0 }, end, NULL);
-  return last - (g->process == TB_PROCESS_OU ? tb_semigroup(g->family, tb_smoothing_at(TB_PROCESS_OU, 1), start, NULL)
-                                             : log(tb_family_normaliser(g->family)));
+  return last - (g->process == TB_DIFFUSION_OU
+                     ? tb_semigroup(g->family, tb_smoothing_at(TB_DIFFUSION_OU, 1), start, NULL)
+                     : log(tb_family_normaliser(g->family)));
 }
 
 /* ---- at exact marginals ---- */
@@ -88,13 +92,13 @@ static void add_squares(const tb_girsanov *g, double t, double weight, size_t n,
 
 tb_status tb_girsanov_forward(const tb_girsanov *g, tb_estimated *kl) {
   const size_t n = g->draws, d = g->family->dims;
-  const double square = g->family->sigma * g->family->sigma, rate = g->process == TB_PROCESS_OU ? square : square / 2;
+  const double square = g->family->sigma * g->family->sigma, rate = g->process == TB_DIFFUSION_OU ? square : square / 2;
   double nodes[NODES], weights[NODES];
   double *x = tb_allocate(g->context, n * (2 * d + 1), sizeof *x), *drift = x + n * d, *sums = drift + n * d;
   tb_status status = x ? TB_OK : TB_NO_MEMORY;
   gauss_legendre(nodes, weights);
   for (int j = 0; j < NODES && !status; j++) { /* t = u² or 1 − u², |dt| = 2u du */
-    const double t = g->process == TB_PROCESS_OU ? nodes[j] * nodes[j] : 1 - nodes[j] * nodes[j];
+    const double t = g->process == TB_DIFFUSION_OU ? nodes[j] * nodes[j] : 1 - nodes[j] * nodes[j];
     for (size_t i = 0; i < n; i++)
       tb_family_draw_at(g->family, g->process, t, g->seed, i, x + i * d);
     status = g->drift.at(g->drift.user, t, n, x, drift);
@@ -112,16 +116,16 @@ tb_status tb_girsanov_forward(const tb_girsanov *g, tb_estimated *kl) {
 /* x (at time_of k + 1) → the path's point at time_of k, which is farther from the data. */
 static void step_away(const tb_girsanov *g, size_t k, size_t count, double *x, double *noise) {
   const double sigma = g->family->sigma, now = time_of(g, k + 1, g->steps), next = time_of(g, k, g->steps);
-  const step s = step_of(g, g->steps);
-  const double keep = g->process == TB_PROCESS_OU ? s.keep : next / now;
-  const double shake = g->process == TB_PROCESS_OU ? s.shake : sigma * sqrt(next * (now - next) / now);
+  const tb_chain_step s = step_of(g, g->steps);
+  const double keep = g->process == TB_DIFFUSION_OU ? s.keep : next / now;
+  const double shake = g->process == TB_DIFFUSION_OU ? s.shake : sigma * sqrt(next * (now - next) / now);
   draw(g, "noise of a path from the target", k, count, noise);
   for (size_t i = 0; i < count; i++)
     x[i] = keep * x[i] + shake * noise[i];
 }
 
 /* ln of Q's step over the reference's, for the move from `from` to `to`. */
-static void add_ratio(size_t n, size_t d, step s, const double *from, const double *to, const double *drift,
+static void add_ratio(size_t n, size_t d, tb_chain_step s, const double *from, const double *to, const double *drift,
                       double *sums) {
   for (size_t i = 0; i < n; i++) {
     double sum = 0;
@@ -135,7 +139,7 @@ static void add_ratio(size_t n, size_t d, step s, const double *from, const doub
 
 tb_status tb_girsanov_forward_weights(const tb_girsanov *g, tb_estimated *kl) {
   const size_t n = g->draws, d = g->family->dims, count = n * d;
-  const step fine = step_of(g, g->steps), coarse = step_of(g, g->steps / 2);
+  const tb_chain_step fine = step_of(g, g->steps), coarse = step_of(g, g->steps / 2);
   double *block = tb_allocate(g->context, 6 * count + 2 * n, sizeof *block);
   double *end = block, *x = end + count, *one = x + count, *two = one + count, *drift = two + count;
   double *noise = drift + count, *sums = noise + count, *coarse_sums = sums + n;
@@ -177,15 +181,15 @@ typedef struct chain {
 static tb_status begin(const tb_girsanov *g, size_t n, size_t steps, chain *c, double *block) {
   const size_t d = g->family->dims;
   *c = (chain){ steps, block, block + n * d, block + 2 * n * d, block + 3 * n * d, block + 3 * n * d + n };
-  for (size_t i = 0; i < n && g->process == TB_PROCESS_OU; i++)
-    tb_family_draw_at(g->family, TB_PROCESS_OU, 1, g->seed, i, c->start + i * d);
+  for (size_t i = 0; i < n && g->process == TB_DIFFUSION_OU; i++)
+    tb_family_draw_at(g->family, TB_DIFFUSION_OU, 1, g->seed, i, c->start + i * d);
   memcpy(c->y, c->start, n * d * sizeof *c->y);
   return TB_OK;
 }
 
 static tb_status advance(const tb_girsanov *g, chain *c, size_t n, size_t k, const double *noise) {
   const size_t d = g->family->dims;
-  const step s = step_of(g, c->steps);
+  const tb_chain_step s = step_of(g, c->steps);
   const double t = time_of(g, k, c->steps), rate = s.push * s.push / (2 * s.shake * s.shake);
   tb_status status = g->drift.at(g->drift.user, t, n, c->y, c->drift);
   if (status)
@@ -204,7 +208,7 @@ static tb_status advance(const tb_girsanov *g, chain *c, size_t n, size_t k, con
 
 /* Two steps' noise as one of a step twice as long. */
 static void join(const tb_girsanov *g, size_t count, const double *first, double *second) {
-  const step fine = step_of(g, g->steps), coarse = step_of(g, g->steps / 2);
+  const tb_chain_step fine = step_of(g, g->steps), coarse = step_of(g, g->steps / 2);
   for (size_t i = 0; i < count; i++)
     second[i] = fine.shake / coarse.shake * (fine.keep * first[i] + second[i]);
 }

@@ -27,12 +27,20 @@ typedef struct tb_estimated {
 typedef struct tb_girsanov {
   tb_context *context;
   const tb_family *family;
-  tb_process process;
+  tb_diffusion process;
   tb_drift_map drift;
   uint64_t seed;
   size_t draws; /* paths, or points at each time */
   size_t steps; /* of a path; even */
 } tb_girsanov;
+
+/* One step of Q: y' = keep·y + push·v̂ + shake·ξ, ξ ~ N(0, I); the reference takes the same step without v̂. */
+typedef struct tb_chain_step {
+  double keep, push, shake;
+} tb_chain_step;
+tb_chain_step tb_girsanov_step(const tb_girsanov *);
+/* Time (as in `at`) at which step k begins. */
+double tb_girsanov_time(const tb_girsanov *, size_t k);
 
 /* KL(P‖Q): Gauss–Legendre in √t (√(1−t) for Brownian), exact draws of P at each node. */
 tb_status tb_girsanov_forward(const tb_girsanov *, tb_estimated *kl);

@@ -5,8 +5,8 @@
 
 #include <tiebreak/random.h>
 
-tb_smoothing tb_smoothing_at(tb_process process, double t) {
-  if (process == TB_PROCESS_OU)
+tb_smoothing tb_smoothing_at(tb_diffusion process, double t) {
+  if (process == TB_DIFFUSION_OU)
     return (tb_smoothing){ exp(-t), -expm1(-2 * t) };
   return (tb_smoothing){ 1, 1 - t };
 }
@@ -130,9 +130,9 @@ void tb_family_draw(const tb_family *f, uint64_t seed, uint64_t i, double *x) {
     draw_mixture(f, seed, i, x);
 }
 
-void tb_family_draw_at(const tb_family *f, tb_process process, double t, uint64_t seed, uint64_t i, double *x) {
-  const double keep = process == TB_PROCESS_OU ? exp(-t) : t;
-  const double spread = process == TB_PROCESS_OU ? -expm1(-2 * t) : t * (1 - t);
+void tb_family_draw_at(const tb_family *f, tb_diffusion process, double t, uint64_t seed, uint64_t i, double *x) {
+  const double keep = process == TB_DIFFUSION_OU ? exp(-t) : t;
+  const double spread = process == TB_DIFFUSION_OU ? -expm1(-2 * t) : t * (1 - t);
   tb_family_draw(f, seed, i, x);
   for (size_t k = 0; k < f->dims; k++) {
     double z;

@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef enum tb_process { TB_PROCESS_OU, TB_PROCESS_BROWNIAN } tb_process;
+typedef enum tb_diffusion { TB_DIFFUSION_OU, TB_DIFFUSION_BROWNIAN } tb_diffusion;
 
 typedef struct tb_family {
   size_t dims, count;
@@ -28,7 +28,7 @@ typedef struct tb_smoothing {
   double keep, spread; /* c, τ */
 } tb_smoothing;
 
-tb_smoothing tb_smoothing_at(tb_process, double t);
+tb_smoothing tb_smoothing_at(tb_diffusion, double t);
 
 /* ln S f(x), and its gradient [d] where asked for.  −inf where S f is not positive (a family with cosines may be no
  * density), the gradient then NaN. */
@@ -40,6 +40,6 @@ double tb_family_normaliser(const tb_family *);
 void tb_family_draw(const tb_family *, uint64_t seed, uint64_t i, double *x);
 /* The i-th draw of the process at time t: OU p_t, Brownian the Föllmer process x_t = t y + σ√(t(1−t)) Z, y ~ π.  Draws
  * of one i at several t share y and Z. */
-void tb_family_draw_at(const tb_family *, tb_process, double t, uint64_t seed, uint64_t i, double *x);
+void tb_family_draw_at(const tb_family *, tb_diffusion, double t, uint64_t seed, uint64_t i, double *x);
 
 #endif

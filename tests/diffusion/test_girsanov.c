@@ -6,6 +6,7 @@
 
 #include "diffusion/constructed.h"
 #include "diffusion/girsanov.h"
+#include "diffusion/marginal.h"
 
 static tb_context *context;
 
@@ -50,25 +51,25 @@ static double gaussian_kl(double m, double v, double n, double w) {
 }
 
 /* N(1, ½²) under OU from p_1 with an affine drift: both directions by integrating the moments. */
-static void exact(tb_process process, affine a, double *forward, double *reverse) {
+static void exact(tb_diffusion process, affine a, double *forward, double *reverse) {
   enum { STEPS = 20000 };
   const double h = 1.0 / STEPS;
-  double m = process == TB_PROCESS_OU ? exp(-1) : 0, v = process == TB_PROCESS_OU ? exp(-2) * 0.25 - expm1(-2) : 0;
+  double m = process == TB_DIFFUSION_OU ? exp(-1) : 0, v = process == TB_DIFFUSION_OU ? exp(-2) * 0.25 - expm1(-2) : 0;
   *forward = *reverse = 0;
   for (int k = 0; k < STEPS; k++) { /* midpoint rule in time */
-    const double t = (k + 0.5) * h, s = process == TB_PROCESS_OU ? 1 - t : t;
-    const double keep = process == TB_PROCESS_OU ? exp(-s) : s;
-    const double spread = process == TB_PROCESS_OU ? -expm1(-2 * s) : s * (1 - s);
+    const double t = (k + 0.5) * h, s = process == TB_DIFFUSION_OU ? 1 - t : t;
+    const double keep = process == TB_DIFFUSION_OU ? exp(-s) : s;
+    const double spread = process == TB_DIFFUSION_OU ? -expm1(-2 * s) : s * (1 - s);
     const double pm = keep, pv = keep * keep * 0.25 + spread;
     double x[2] = { 0, 1 }, g[2];
     for (int i = 0; i < 2; i++)
       tb_semigroup(&gaussian, tb_smoothing_at(process, s), &x[i], &g[i]);
     const double e = g[1] - g[0] - a.slope, f = g[0] - a.offset; /* v − v̂ = e x + f */
-    const double rate = process == TB_PROCESS_OU ? 1 : 0.5;
+    const double rate = process == TB_DIFFUSION_OU ? 1 : 0.5;
     *forward += h * rate * (e * e * pv + (e * pm + f) * (e * pm + f));
     /* Q: dy = (p y + q) dt + √r dW */
-    const double p = process == TB_PROCESS_OU ? -1 + 2 * a.slope : a.slope;
-    const double q = process == TB_PROCESS_OU ? 2 * a.offset : a.offset, r = process == TB_PROCESS_OU ? 2 : 1;
+    const double p = process == TB_DIFFUSION_OU ? -1 + 2 * a.slope : a.slope;
+    const double q = process == TB_DIFFUSION_OU ? 2 * a.offset : a.offset, r = process == TB_DIFFUSION_OU ? 2 : 1;
     const double mm = m + h / 2 * (p * m + q), vm = v + h / 2 * (2 * p * v + r);
     *reverse += h * rate * (e * e * vm + (e * mm + f) * (e * mm + f));
     m += h * (p * mm + q);
@@ -78,14 +79,14 @@ static void exact(tb_process process, affine a, double *forward, double *reverse
 
 static void test_gaussian(void **state) {
   const affine maps[] = { { 0, 0 }, { 0.3, -0.4 } };
-  for (int process = TB_PROCESS_OU; process <= TB_PROCESS_BROWNIAN; process++)
+  for (int process = TB_DIFFUSION_OU; process <= TB_DIFFUSION_BROWNIAN; process++)
     for (size_t k = 0; k < 2; k++) {
       affine a = maps[k];
-      const tb_girsanov g = { context, &gaussian, (tb_process)process, { &a, affine_at }, 7, 8000, 64 };
+      const tb_girsanov g = { context, &gaussian, (tb_diffusion)process, { &a, affine_at }, 7, 8000, 64 };
       double forward, reverse;
       tb_estimated kl, weights;
-      exact((tb_process)process, a, &forward, &reverse);
-      if (process == TB_PROCESS_OU && k == 0) {
+      exact((tb_diffusion)process, a, &forward, &reverse);
+      if (process == TB_DIFFUSION_OU && k == 0) {
         assert_true(fabs(forward - 0.748) < 5e-4 && fabs(reverse - 2.343) < 5e-4);
         assert_true(fabs(forward -
                          (gaussian_kl(1, 0.25, 0, 1) - gaussian_kl(exp(-1), 0.25 * exp(-2) - expm1(-2), 0, 1))) < 1e-6);
@@ -98,6 +99,38 @@ static void test_gaussian(void **state) {
       agrees(kl, reverse, 3.5, 4e-3 * reverse);
       agrees(weights, reverse, 3.5, 4e-3 * reverse);
     }
+}
+
+/* The end of Q from its moments, against the law carried on a grid: the published .692 among them. */
+static void test_marginal(void **state) {
+  for (int process = TB_DIFFUSION_OU; process <= TB_DIFFUSION_BROWNIAN; process++)
+    for (int k = 0; k < 2; k++) {
+      affine a = { k * 0.3, k * -0.4 };
+      const tb_girsanov g = { context, &gaussian, (tb_diffusion)process, { &a, affine_at }, 7, 100, 64 };
+      const tb_chain_step s = tb_girsanov_step(&g);
+      double m = process == TB_DIFFUSION_OU ? exp(-1) : 0,
+             v = process == TB_DIFFUSION_OU ? exp(-2) * 0.25 - expm1(-2) : 0;
+      double kl;
+      for (int i = 0; i < 64; i++) {
+        const double slope = s.keep + s.push * a.slope;
+        m = slope * m + s.push * a.offset;
+        v = slope * slope * v + s.shake * s.shake;
+      }
+      check(tb_marginal_kl(&g, &kl));
+      if (!(fabs(kl - gaussian_kl(1, 0.25, m, v)) < 1e-7))
+        fail_msg("%.10g instead of %.10g", kl, gaussian_kl(1, 0.25, m, v));
+      if (process == TB_DIFFUSION_OU && k == 0)
+        assert_true(fabs(kl - 0.692) < 5e-4);
+    }
+}
+
+static void test_reference(void **state) {
+  tb_estimated kl;
+  for (double t = 0; t < 2; t += 0.5) {
+    const double keep = exp(-t);
+    check(tb_reference_kl(context, &gaussian, t, &kl));
+    agrees(kl, gaussian_kl(keep, keep * keep * 0.25 + 1 - keep * keep, 0, 1), 0, 1e-9);
+  }
 }
 
 /* ---- the construction on A1 ---- */
@@ -120,20 +153,24 @@ static void test_construction(void **state) {
   const tb_family f = { 2, 4, 1, a, zeros, ones, frequency };
   double points[2 * N], sum = 0, square = 0;
   for (uint64_t seed = 0; seed < REPEATS; seed++) {
-    tb_constructed net = { &f, TB_PROCESS_OU, N, points, 20, 0, 0, 0, 0, 0 };
-    const tb_girsanov g = { context, &f, TB_PROCESS_OU, { &net, constructed_at }, seed, 500, 16 };
+    tb_constructed net = { &f, TB_DIFFUSION_OU, N, points, 20, 0, 0, 0, 0, 0 };
+    const tb_girsanov g = { context, &f, TB_DIFFUSION_OU, { &net, constructed_at }, seed, 500, 16 };
     tb_estimated kl;
     tb_constructed_points(seed, N, 2, points);
     check(tb_girsanov_forward(&g, &kl));
     sum += kl.value / REPEATS;
     square += kl.value * kl.value / REPEATS;
   }
+  tb_estimated reference;
+  check(tb_reference_kl(context, &f, 0, &reference));
+  agrees(reference, 0.0267869, 0, 1e-7); /* published, by quadrature */
   const double se = sqrt((square - sum * sum) / (REPEATS - 1));
   if (fabs(sum - 2.61e-4) > 3 * hypot(se, 0.38e-4)) /* published 2.61e-4 ± 0.38e-4 */
     fail_msg("%g ± %g", sum, se);
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = { cmocka_unit_test(test_gaussian), cmocka_unit_test(test_construction) };
+  const struct CMUnitTest tests[] = { cmocka_unit_test(test_gaussian), cmocka_unit_test(test_marginal),
+                                      cmocka_unit_test(test_reference), cmocka_unit_test(test_construction) };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -77,10 +77,10 @@ static void test_quadrature(void **state) {
   const tb_family families[] = { mixture(1.3), { 1, 4, 1.1, wave_weight, wave_mean, wave_sd, wave } };
   const double times[] = { 0.05, 0.3, 0.9 };
   for (size_t k = 0; k < 2; k++)
-    for (int process = TB_PROCESS_OU; process <= TB_PROCESS_BROWNIAN; process++)
+    for (int process = TB_DIFFUSION_OU; process <= TB_DIFFUSION_BROWNIAN; process++)
       for (size_t j = 0; j < 3; j++)
         for (double x = -1.5; x < 2; x += 0.7) {
-          const tb_smoothing at = tb_smoothing_at((tb_process)process, times[j]);
+          const tb_smoothing at = tb_smoothing_at((tb_diffusion)process, times[j]);
           const double h = 1e-4;
           double slope;
           near(exp(tb_semigroup(&families[k], at, &x, &slope)), by_quadrature(&families[k], at, x), 1e-12);
@@ -95,7 +95,7 @@ static void test_ends(void **state) {
   double slope;
   near(exp(tb_semigroup(&f, (tb_smoothing){ 1, 0 }, &x, &slope)),
        density(&f, x) / (0.39894228040143267794 / 1.3 * exp(-x * x / (2 * 1.69))), 1e-13);
-  near(tb_semigroup(&f, tb_smoothing_at(TB_PROCESS_OU, 60), &x, &slope), 0, 1e-13);
+  near(tb_semigroup(&f, tb_smoothing_at(TB_DIFFUSION_OU, 60), &x, &slope), 0, 1e-13);
   near(slope, 0, 1e-13);
   near(tb_family_normaliser(&f), 1, 1e-15);
   const tb_family g = a1(1);
@@ -107,7 +107,7 @@ static void test_published(void **state) {
   const double one = 1, half = 0.5, x = 0.7;
   const tb_family f = { 1, 1, 1, &one, &one, &half, NULL };
   double slope;
-  tb_semigroup(&f, tb_smoothing_at(TB_PROCESS_OU, 0.3), &x, &slope);
+  tb_semigroup(&f, tb_smoothing_at(TB_DIFFUSION_OU, 0.3), &x, &slope);
   near(slope, 0.76937258, 1e-8);
   near(slope - x, 0.06937258, 1e-8);
 }
@@ -122,7 +122,7 @@ static void test_cosines(void **state) {
     want += a1_weight[k] *
             (exp(-0.5 * square * -expm1(-2 * t)) * cos(exp(-t) * (w[0] * x[0] + w[1] * x[1])) - exp(-0.5 * square));
   }
-  near(exp(tb_semigroup(&f, tb_smoothing_at(TB_PROCESS_OU, t), x, gradient)), want, 1e-14);
+  near(exp(tb_semigroup(&f, tb_smoothing_at(TB_DIFFUSION_OU, t), x, gradient)), want, 1e-14);
 }
 
 static void test_draws(void **state) {
@@ -154,12 +154,12 @@ enum { POINTS = 40 };
 static void test_circuit(void **state) {
   const tb_family families[] = { a1(1), mixture(1.5) };
   double points[2 * POINTS];
-  for (int process = TB_PROCESS_OU; process <= TB_PROCESS_BROWNIAN; process++)
+  for (int process = TB_DIFFUSION_OU; process <= TB_DIFFUSION_BROWNIAN; process++)
     for (int k = 0; k < 2; k++)
       for (int relu = 0; relu < 2; relu++) {
         const size_t d = families[k].dims;
         const double accuracy = relu ? 0.05 : 0;
-        const tb_constructed net = { &families[k], (tb_process)process, POINTS, points, 15, accuracy, 2, 0.1, 8, 12 };
+        const tb_constructed net = { &families[k], (tb_diffusion)process, POINTS, points, 15, accuracy, 2, 0.1, 8, 12 };
         tb_constructed exact = net;
         exact.accuracy = 0;
         tb_circuit *circuit;
@@ -197,7 +197,7 @@ static void test_size(void **state) {
   size_t nodes[3], parameters[3];
   tb_constructed_points(5, POINTS, 2, points);
   for (size_t k = 0; k < 3; k++) {
-    const tb_constructed net = { &f, TB_PROCESS_OU, 10 * (k + 1), points, 10, 0, 2, 0.1, 2, 12 };
+    const tb_constructed net = { &f, TB_DIFFUSION_OU, 10 * (k + 1), points, 10, 0, 2, 0.1, 2, 12 };
     tb_circuit *circuit;
     tb_wire wires[3];
     assert_int_equal(tb_constructed_circuit(context, &net, &circuit, wires), TB_OK);
@@ -218,12 +218,12 @@ static void test_theorem(void **state) {
   near(r.least, 0.2105, 1e-3);
   near(r.most, 1.692, 1e-3);
   /* by hand at L = 2.075, c = .21, ε = .1: the published 3.7·10²⁷ */
-  const tb_expressiveness e = tb_expressiveness_of(TB_PROCESS_OU, 2, &(tb_regularity){ 2.075, 0.21, 1.7 }, 0.1);
+  const tb_expressiveness e = tb_expressiveness_of(TB_DIFFUSION_OU, 2, &(tb_regularity){ 2.075, 0.21, 1.7 }, 0.1);
   near(e.points, 3.7e27, 0.02);
   const tb_family g = mixture(1.5);
   const tb_regularity narrow = tb_regularity_of(&g);
   assert_true(narrow.least == 0 && isfinite(narrow.lipschitz));
-  assert_true(isinf(tb_expressiveness_of(TB_PROCESS_OU, 1, &narrow, 0.1).points));
+  assert_true(isinf(tb_expressiveness_of(TB_DIFFUSION_OU, 1, &narrow, 0.1).points));
   const tb_family h = mixture(1.2);
   assert_true(isinf(tb_regularity_of(&h).lipschitz));
 }
