@@ -102,8 +102,6 @@ typedef struct tb_estimate {
   double flop, seconds, memory; /* of one run; NaN when unknown */
   double steps;
   double parameters; /* of the model; 0 or NaN: unknown */
-  bool measure; /* asked by the caller: seconds may be measured, for about a tenth of a second; else never run anything
-                 */
 } tb_estimate;
 
 typedef struct tb_study {

@@ -7,6 +7,8 @@
 
 #include "cli.h"
 
+static const double rehearsing = 2; /* seconds */
+
 /* The runs differ in this option. */
 static bool is_swept(const tb_part *part, const char *key) {
   const char *last = NULL;
@@ -68,7 +70,7 @@ static tb_status print_part(cli *c, tb_batch *batch, size_t p) {
 static tb_status print_batch(cli *c, tb_batch *batch) {
   char time[40], memory[40];
   tb_estimate total;
-  tb_status status = tb_batch_estimate(batch, &total);
+  tb_status status = tb_batch_predict(batch, rehearsing, &total);
   for (size_t p = 0; p < tb_batch_parts(batch) && !status; p++)
     status = print_part(c, batch, p);
   if (status)
@@ -118,7 +120,7 @@ static json_t *parts_of(tb_batch *batch) {
 
 static tb_status print_json(cli *c, tb_batch *batch) {
   tb_estimate total;
-  tb_status status = tb_batch_estimate(batch, &total);
+  tb_status status = tb_batch_predict(batch, rehearsing, &total);
   if (status)
     return status;
   double threads = c->threads ? (double)c->threads : tb_machine_cores();
@@ -127,8 +129,8 @@ static tb_status print_json(cli *c, tb_batch *batch) {
                              total.parameters > 0 ? json_integer((json_int_t)total.parameters) : json_null(),
                              "flop_per_step", known(total.flop / total.steps), "flop", known(total.flop), "seconds",
                              known(wall_seconds(c, batch, &total)), "memory",
-                             known(total.memory * fmin(threads, (double)tb_batch_runs(batch))), "claims",
-                             claims_of(c, batch), "parts", parts_of(batch));
+                             known(tb_machine_mapped() + total.memory * fmin(threads, (double)tb_batch_runs(batch))),
+                             "claims", claims_of(c, batch), "parts", parts_of(batch));
   char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
   json_decref(object);
   if (!text)

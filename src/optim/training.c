@@ -2,7 +2,6 @@
 #include "optim/training.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* memory: θ, then the state (momentum v; adam m, v) or the gradient, each R p numbers; written in place */
@@ -272,44 +271,4 @@ double tb_training_bytes(const tb_training *t) {
   for (size_t i = 0; i < t->n_inputs; i++)
     bytes += (double)t->input_bytes[i];
   return bytes;
-}
-
-static int ascending(const void *a, const void *b) {
-  const double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-tb_status tb_training_seconds(tb_training *t, double budget, double *seconds) {
-  enum { MOST = 1000 };
-  double times[MOST];
-  size_t count = 0, bytes = 0;
-  const void *inputs[TB_TRAINING_INPUTS];
-  for (size_t i = 0; i < t->n_inputs; i++)
-    bytes = t->input_bytes[i] > bytes ? t->input_bytes[i] : bytes;
-  void *zeros = tb_allocate(t->context, bytes + 1, 1), *saved = tb_allocate(t->context, tb_training_size(t), 1);
-  double *rates = tb_allocate(t->context, t->replicas, sizeof *rates);
-  tb_status status = zeros && saved && rates ? TB_OK : TB_NO_MEMORY;
-  if (!status) {
-    memset(zeros, 0, bytes);
-    memset(rates, 0, t->replicas * sizeof *rates);
-    for (size_t i = 0; i < t->n_inputs; i++)
-      inputs[i] = zeros;
-    tb_training_save(t, saved);
-    status = tb_training_step(t, inputs, rates, NULL, NULL, NULL); /* touches the memory once */
-    for (double begun = tb_clock_seconds(), now = begun; !status && count < MOST && (!count || now < begun + budget);) {
-      const double before = now;
-      status = tb_training_step(t, inputs, rates, NULL, NULL, NULL);
-      now = tb_clock_seconds();
-      times[count++] = now - before;
-    }
-    tb_training_restore(t, saved);
-  }
-  if (!status) {
-    qsort(times, count, sizeof *times, ascending);
-    *seconds = times[count / 2];
-  }
-  tb_release(t->context, zeros);
-  tb_release(t->context, saved);
-  tb_release(t->context, rates);
-  return status;
 }

@@ -65,8 +65,5 @@ void tb_training_restore(tb_training *, const void *block);
 
 tb_cost tb_training_cost(const tb_training *); /* of one step */
 double tb_training_bytes(const tb_training *); /* all memory that it holds, data of a step included */
-/* Seconds that a step takes on this machine now: the median of steps on data of zeros, for about `budget` seconds and
- * at least two of them.  θ, the state and the number of steps stay as they are. */
-tb_status tb_training_seconds(tb_training *, double budget, double *seconds);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "run/batch.h"
+#include "run/rehearse.h"
 
 tb_batch *tb_batch_blank(tb_context *context) {
   tb_batch *batch = tb_allocate(context, 1, sizeof *batch);
@@ -98,7 +99,7 @@ static bool same_but_seed(const tb_config *a, const tb_config *b) {
   return true;
 }
 
-tb_status tb_batch_estimate_each(tb_batch *batch, bool measure, tb_estimate *each) {
+tb_status tb_batch_estimate_each(tb_batch *batch, tb_estimate *each, size_t *kind) {
   enum { MOST = 256 };
   tb_config *seen[MOST]; /* one of a kind, and the run it was of */
   size_t first[MOST], kinds = 0;
@@ -112,11 +113,12 @@ tb_status tb_batch_estimate_each(tb_batch *batch, bool measure, tb_estimate *eac
       break;
     while (k < kinds && !(study == tb_batch_study(batch, first[k]) && same_but_seed(seen[k], config)))
       k++;
+    if (kind)
+      kind[run] = k < kinds ? first[k] : run;
     if (k < kinds) {
       each[run] = each[first[k]];
     } else {
       each[run] = (tb_estimate){ .flop = NAN, .seconds = NAN, .memory = NAN, .steps = NAN, .parameters = NAN };
-      each[run].measure = measure;
       if (study->estimate)
         status = study->estimate(batch->context, config, &each[run]);
       if (kinds < MOST) {
@@ -132,20 +134,74 @@ tb_status tb_batch_estimate_each(tb_batch *batch, bool measure, tb_estimate *eac
   return status;
 }
 
-tb_status tb_batch_estimate(tb_batch *batch, tb_estimate *total) {
+/* Sums, and of memory and parameters the largest. */
+static void sum_up(size_t count, const tb_estimate *each, tb_estimate *total) {
   *total = (tb_estimate){ 0 };
-  tb_estimate *each = tb_allocate(batch->context, batch->n_runs + 1, sizeof *each);
-  if (!each)
-    return TB_NO_MEMORY;
-  const tb_status status = tb_batch_estimate_each(batch, true, each);
-  for (size_t run = 0; run < batch->n_runs && !status; run++) {
+  for (size_t run = 0; run < count; run++) {
     total->flop += each[run].flop;
     total->seconds += each[run].seconds;
     total->steps += each[run].steps;
     total->memory = isnan(each[run].memory) ? NAN : fmax(total->memory, each[run].memory);
     total->parameters = fmax(total->parameters, each[run].parameters);
   }
+}
+
+tb_status tb_batch_estimate(tb_batch *batch, tb_estimate *total) {
+  tb_estimate *each = tb_allocate(batch->context, batch->n_runs + 1, sizeof *each);
+  const tb_status status = each ? tb_batch_estimate_each(batch, each, NULL) : TB_NO_MEMORY;
+  if (!status)
+    sum_up(batch->n_runs, each, total);
   tb_release(batch->context, each);
+  return status;
+}
+
+/* The others of a study, which nobody rehearsed, by the ratio of measured to estimated seconds of those that were. */
+static void extend(const tb_batch *batch, tb_estimate *each, const size_t *kind, const tb_rehearsal *heard) {
+  for (size_t run = 0; run < batch->n_runs; run++) {
+    double measured = 0, estimated = 0, memory = 0;
+    if (!isnan(heard[kind[run]].seconds)) {
+      each[run].seconds = heard[kind[run]].seconds;
+      each[run].memory = heard[kind[run]].memory;
+      continue;
+    }
+    for (size_t i = 0; i < batch->n_runs; i++)
+      if (kind[i] == i && tb_batch_study(batch, i) == tb_batch_study(batch, run) && !isnan(heard[i].seconds) &&
+          each[i].flop > 0) {
+        measured += heard[i].seconds;
+        estimated += each[i].flop;
+        memory = fmax(memory, heard[i].memory);
+      }
+    if (measured > 0 && each[run].flop > 0) {
+      each[run].seconds = each[run].flop * measured / estimated;
+      each[run].memory = fmax(each[run].memory, memory);
+    }
+  }
+}
+
+tb_status tb_batch_predict(tb_batch *batch, double budget, tb_estimate *total) {
+  const size_t n = batch->n_runs;
+  tb_context *context = batch->context;
+  tb_estimate *each = tb_allocate(context, n + 1, sizeof *each);
+  size_t *kind = tb_allocate(context, n + 1, sizeof *kind), kinds = 0;
+  tb_rehearsal *heard = tb_allocate(context, n + 1, sizeof *heard);
+  tb_status status = each && kind && heard ? tb_batch_estimate_each(batch, each, kind) : TB_NO_MEMORY;
+  const double begun = tb_clock_seconds();
+  for (size_t run = 0; run < n && !status; run++)
+    kinds += kind[run] == run;
+  for (size_t run = 0; run < n && !status; run++) {
+    heard[run] = (tb_rehearsal){ NAN, NAN };
+    const double left = budget - (tb_clock_seconds() - begun);
+    if (kind[run] == run && left > 0)
+      status = tb_rehearse(batch, run, fmax(0.05, left / (double)kinds), &heard[run]);
+    kinds -= kind[run] == run;
+  }
+  if (!status) {
+    extend(batch, each, kind, heard);
+    sum_up(n, each, total);
+  }
+  tb_release(context, each);
+  tb_release(context, kind);
+  tb_release(context, heard);
   return status;
 }
 

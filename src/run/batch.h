@@ -42,9 +42,9 @@ tb_batch *tb_batch_blank(tb_context *);
 tb_status tb_batch_expand(tb_batch *);
 /* A fresh configuration of one run, owned by the caller; safe from several threads, each with its own context. */
 tb_status tb_batch_make_config(tb_context *, const tb_batch *, size_t run, tb_config **);
-/* The study's estimate of every run, each[runs]; runs that differ in their seeds alone share one.  measure: as in
- * tb_estimate. */
-tb_status tb_batch_estimate_each(tb_batch *, bool measure, tb_estimate *each);
+/* The study's estimate of every run, each[runs].  kind[runs] (may be NULL): runs that differ in their seeds alone share
+ * one estimate, and here the index of the first of them. */
+tb_status tb_batch_estimate_each(tb_batch *, tb_estimate *each, size_t *kind);
 int tb_batch_digits(const tb_batch *); /* of the names of its members' folders */
 const tb_section *tb_section_of(const tb_batch *, size_t run);
 

@@ -68,6 +68,17 @@ int tb_machine_cores(void) {
   return cores > 0 ? cores : 1;
 }
 
+double tb_machine_mapped(void) {
+  long pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  if (file) {
+    if (fscanf(file, "%*s %*s %ld", &pages) != 1)
+      pages = 0;
+    fclose(file);
+  }
+  return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
 /* ---- facts ---- */
 
 typedef struct list {

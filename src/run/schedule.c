@@ -239,7 +239,7 @@ static tb_status make_folder(tb_context *context, tb_batch *batch, const tb_run_
 static void weigh(scheduler *s) {
   tb_batch *batch = s->batch;
   tb_estimate *each = batch->n_runs <= 5000 ? tb_allocate(batch->context, batch->n_runs + 1, sizeof *each) : NULL;
-  bool known = each && tb_batch_estimate_each(batch, false, each) == TB_OK;
+  bool known = each && tb_batch_estimate_each(batch, each, NULL) == TB_OK;
   for (size_t i = 0; i < batch->n_runs && known; i++)
     known = each[i].flop > 0;
   for (size_t i = 0; i < batch->n_runs; i++)

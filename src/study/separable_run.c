@@ -103,7 +103,8 @@ static tb_status finish(separable *s, tb_run *run, const separable_state *state,
 static double fraction_done(const separable *s, double clock, double margin) {
   double done = isfinite(s->schedule.end) && s->schedule.end > 0 ? clock / s->schedule.end : 0;
   if (isfinite(s->schedule.margin) && s->schedule.margin > 0)
-    done = fmax(done, margin / s->schedule.margin);
+    done =
+        fmax(done, s->method->flow ? log1p(fmax(0, margin)) / log1p(s->schedule.margin) : margin / s->schedule.margin);
   return fmin(1, fmax(0, done));
 }
 

@@ -288,6 +288,31 @@ static void estimates_add_up(void **state) {
   tb_batch_free(batch);
 }
 
+/* Naps of ten and twenty milliseconds a step; the second kind runs no longer than its share. */
+static void predictions_are_measured(void **state) {
+  tb_context *context = *state;
+  tb_batch *batch;
+  tb_estimate total;
+  assert_int_equal(ASK(&batch, "toy", "steps=100", "pause=0.01,0.02", "seed=0:4"), TB_OK);
+  const double begun = tb_clock_seconds();
+  assert_int_equal(tb_batch_predict(batch, 0.4, &total), TB_OK);
+  assert_true(tb_clock_seconds() - begun < 3);
+  assert_true(total.seconds > 5 * 3.0 && total.seconds < 5 * 6.0); /* naps may last longer, never shorter */
+  assert_true(total.steps == 1000 && total.memory > 0 && total.memory < 1e9);
+  tb_batch_free(batch);
+}
+
+/* A run that fails when rehearsed leaves what the study itself estimates. */
+static void failures_predict_nothing(void **state) {
+  tb_context *context = *state;
+  tb_batch *batch;
+  tb_estimate total;
+  assert_int_equal(ASK(&batch, "toy", "steps=1", "ending=failed"), TB_OK);
+  assert_int_equal(tb_batch_predict(batch, 0.1, &total), TB_OK);
+  assert_true(total.seconds == 1e-8 && total.memory == 1000);
+  tb_batch_free(batch);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void) {
@@ -309,6 +334,8 @@ int main(void) {
     CASE(places_in_files),
     CASE(empty_files_ask_for_nothing),
     CASE(estimates_add_up),
+    CASE(predictions_are_measured),
+    CASE(failures_predict_nothing),
   };
   if (!mkdtemp(folder))
     return 1;
