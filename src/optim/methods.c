@@ -4,9 +4,8 @@
 
 #include "optim/stepper.h"
 
-static const tb_method *const table[] = {
-  &tb_method_gd, &tb_method_momentum, &tb_method_adam, &tb_method_ngd, &tb_method_gf, &tb_method_ngf, NULL
-};
+static const tb_method *const table[] = { &tb_method_gd,  &tb_method_momentum, &tb_method_adam, &tb_method_grouprms,
+                                          &tb_method_ngd, &tb_method_gf,       &tb_method_ngf,  NULL };
 
 const tb_method *const *tb_methods(void) {
   return table;

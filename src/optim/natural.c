@@ -17,6 +17,7 @@
 #include "optim/kernel.h"
 #include "optim/natural_parts.h"
 #include "optim/population.h"
+#include "optim/structure.h"
 
 /* ---- the four matrices ---- */
 
@@ -188,6 +189,10 @@ tb_status tb_natural_evaluate(tb_natural *s, const double *theta, double *veloci
   *report = (tb_natural_report){ 0 };
   *trouble = TB_NATURAL_FINE;
   *log_scale = 0.0;
+  const tb_structure *structure = tb_objective_structure(s->objective);
+  if (structure)
+    return structure->natural(structure->self, s->fisher, s->damping, theta, velocity, velocity_beta, log_scale, report,
+                              trouble);
   const size_t side = s->fisher == TB_FISHER_POPULATION ? SIZE_MAX : s->n, width = s->linear ? s->d : s->p;
   report->full_rank = side < width ? side : width;
   tb_status status = tb_objective_outputs(s->objective, theta, s->f);
@@ -266,7 +271,8 @@ tb_status tb_natural_new(tb_context *context, tb_objective *objective, tb_fisher
     .in_predictor =
         fisher == TB_FISHER_PREDICTOR || fisher == TB_FISHER_POPULATION || (fisher == TB_FISHER_EMPIRICAL && linear),
   };
-  const tb_status status = tb_natural_prepare(s);
+  const tb_structure *structure = tb_objective_structure(objective);
+  const tb_status status = structure ? structure->accepts(structure->self, fisher) : tb_natural_prepare(s);
   if (status != TB_OK) {
     tb_natural_free(s);
     return status;

@@ -17,7 +17,7 @@
 #include <string.h>
 
 #include "optim/gram.h"
-#include "optim/objective.h"
+#include "optim/structure.h"
 
 enum { MOST_INPUTS = 6 };
 enum {
@@ -47,6 +47,8 @@ typedef struct compiled {
 
 struct tb_objective {
   tb_context *context;
+  tb_structure structure; /* has_structure: its functions stand for all programs */
+  bool has_structure;
   const tb_model *model;
   tb_model_shape shape;
   size_t *widths; /* own copy of shape.widths */
@@ -296,18 +298,26 @@ static tb_status run(tb_objective *o, int which, const double *const *in, double
 }
 
 tb_status tb_objective_outputs(tb_objective *o, const double *theta, double *f) {
+  if (o->has_structure)
+    return o->structure.outputs(o->structure.self, theta, f);
   return run(o, OUTPUTS, (const double *[]){ theta, o->x }, (double *[]){ f });
 }
 
 tb_status tb_objective_pullback(tb_objective *o, const double *theta, const double *c, double *f, double *gradient) {
+  if (o->has_structure)
+    return o->structure.pullback(o->structure.self, theta, c, f, gradient);
   return run(o, PULLBACK, (const double *[]){ theta, o->x, c }, (double *[]){ f, gradient });
 }
 
 tb_status tb_objective_push(tb_objective *o, const double *theta, const double *v, double *f_dot) {
+  if (o->has_structure)
+    return o->structure.push(o->structure.self, theta, v, f_dot);
   return run(o, PUSH, (const double *[]){ theta, o->x, v }, (double *[]){ f_dot });
 }
 
 bool tb_objective_has_gram(const tb_objective *o) {
+  if (o->has_structure)
+    return false;
   return o->model->layers && o->shape.depth <= TB_MAX_LAYERS;
 }
 
@@ -321,12 +331,16 @@ tb_status tb_objective_predictor_gram(tb_objective *o, const double *theta, doub
 
 tb_status tb_objective_descent(tb_objective *o, const double *theta, double log_factor, double *descent) {
   const double c = log_factor - log((double)o->n);
+  if (o->has_structure)
+    return o->structure.descent(o->structure.self, theta, exp(c), NULL, descent, NULL);
   return run(o, DESCENT, (const double *[]){ theta, o->x, o->y, &c }, (double *[]){ descent });
 }
 
 tb_status tb_objective_descent_product(tb_objective *o, const double *theta, double log_factor, const double *v,
                                        double *product) {
   const double c = log_factor - log((double)o->n);
+  if (o->has_structure)
+    return o->structure.descent(o->structure.self, theta, exp(c), v, NULL, product);
   return run(o, DESCENT_PRODUCT, (const double *[]){ theta, o->x, o->y, &c, v }, (double *[]){ product });
 }
 
@@ -379,6 +393,8 @@ static tb_status need_predictor(tb_objective *o) {
 }
 
 tb_status tb_objective_predictor_push(tb_objective *o, const double *theta, const double *v, double *beta_dot) {
+  if (o->has_structure)
+    return o->structure.predictor_push(o->structure.self, theta, v, beta_dot);
   const tb_status status = need_predictor(o);
   return status != TB_OK ? status : run(o, PREDICTOR_PUSH, (const double *[]){ theta, v }, (double *[]){ beta_dot });
 }
@@ -389,6 +405,8 @@ tb_status tb_objective_predictor_pullback(tb_objective *o, const double *theta, 
 }
 
 tb_status tb_objective_predictor(tb_objective *o, const double *theta, double *beta, double *d_beta) {
+  if (o->has_structure)
+    return o->structure.predictor(o->structure.self, theta, beta);
   const size_t d = o->d, p = o->p, block = o->beta_block;
   tb_status status = need_predictor(o);
   if (status == TB_OK && beta)
@@ -486,9 +504,43 @@ tb_status tb_objective_new(tb_context *context, const tb_model *model, const tb_
   return TB_OK;
 }
 
+tb_status tb_objective_structured(tb_context *context, const tb_structure *structure, const double *y,
+                                  tb_objective **objective) {
+  tb_objective *o = tb_allocate(context, 1, sizeof *o);
+  *objective = NULL;
+  if (!o) {
+    structure->free(structure->self);
+    return TB_NO_MEMORY;
+  }
+  *o = (tb_objective){ .context = context,
+                       .structure = *structure,
+                       .has_structure = true,
+                       .loss = TB_LOSS_SQUARE,
+                       .dtype = TB_FLOAT64,
+                       .n = structure->rows,
+                       .d = structure->inputs,
+                       .p = structure->parameters };
+  tb_status status = check_data(context, TB_LOSS_SQUARE, o->n, 0, NULL, y);
+  if (status == TB_OK && !(o->y = tb_allocate(context, o->n, sizeof *o->y)))
+    status = TB_NO_MEMORY;
+  if (status != TB_OK) {
+    tb_objective_free(o);
+    return status;
+  }
+  memcpy(o->y, y, o->n * sizeof *y);
+  *objective = o;
+  return TB_OK;
+}
+
+const tb_structure *tb_objective_structure(const tb_objective *o) {
+  return o->has_structure ? &o->structure : NULL;
+}
+
 void tb_objective_free(tb_objective *o) {
   if (!o)
     return;
+  if (o->has_structure)
+    o->structure.free(o->structure.self);
   for (int k = 0; k < PROGRAMS; k++)
     tb_program_free(o->programs[k].program);
   tb_release(o->context, o->widths);
@@ -534,5 +586,5 @@ const double *tb_objective_y(const tb_objective *o) {
 }
 
 bool tb_objective_has_predictor(const tb_objective *o) {
-  return o->model->predictor != NULL;
+  return o->has_structure || o->model->predictor != NULL;
 }

@@ -9,6 +9,7 @@
 typedef enum tb_loss { TB_LOSS_LOGISTIC, TB_LOSS_SQUARE } tb_loss;
 
 typedef struct tb_objective tb_objective;
+typedef struct tb_structure tb_structure; /* structure.h: an objective that is no graph */
 
 /* x[n×d], y[n] (±1 for logistic) are copied.  Programs compute in dtype; all arrays here are float64.
  * Errors: TB_USAGE for a shape the model refuses, TB_BAD_DATA for n = 0, entries that aren't finite, labels that aren't

@@ -15,6 +15,7 @@ struct tb_stepper {
   tb_natural_report report;
 };
 
-extern const tb_method tb_method_gd, tb_method_momentum, tb_method_adam, tb_method_ngd, tb_method_gf, tb_method_ngf;
+extern const tb_method tb_method_gd, tb_method_momentum, tb_method_adam, tb_method_grouprms, tb_method_ngd,
+    tb_method_gf, tb_method_ngf;
 
 #endif

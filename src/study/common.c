@@ -31,7 +31,8 @@ static const tb_option common[] = {
 
 static const tb_option optimiser[] = {
   { "method", TB_CHOICE, "ngf", "gd|momentum|adam|sign|grouprms|ngd|kfac|shampoo|muon|gf|ngf", ANY, false,
-    "how parameters move: gd, momentum, adam, ngd take steps, gf and ngf are flows (gradient, natural gradient)",
+    "how parameters move: gd, momentum, adam, grouprms, ngd take steps, gf and ngf are flows (gradient, natural "
+    "gradient)",
     "gf: dθ/dt = −∇L;  ngf: dθ/dt = −F⁺∇L", NULL },
   { "lr", TB_REAL, "0.1", NULL, 0, INFINITY, true, "learning rate of the discrete methods", "θ ← θ − lr·(…)", NULL },
   { "fisher", TB_CHOICE, "predictor", "predictor|parameter|population|empirical", ANY, false,
@@ -43,10 +44,10 @@ static const tb_option optimiser[] = {
   { "momentum", TB_REAL, "0.9", NULL, 0, 1, false, "decay of the velocity (method=momentum)", "v ← momentum·v − lr·∇L",
     "Polyak 1964" },
   { "beta1", TB_REAL, "0.9", NULL, 0, 1, false, "decay of the first moment (method=adam)", NULL, "Kingma and Ba 2015" },
-  { "beta2", TB_REAL, "0.999", NULL, 0, 1, false, "decay of the second moment (method=adam)", NULL,
+  { "beta2", TB_REAL, "0.999", NULL, 0, 1, false, "decay of the second moment (methods adam and grouprms)", NULL,
     "Kingma and Ba 2015" },
-  { "epsilon", TB_REAL, "1e-8", NULL, 0, INFINITY, false, "added to the root of the second moment (method=adam)", NULL,
-    "Kingma and Ba 2015" },
+  { "epsilon", TB_REAL, "1e-8", NULL, 0, INFINITY, false,
+    "added to the root of the second moment (methods adam and grouprms)", NULL, "Kingma and Ba 2015" },
 };
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
@@ -60,7 +61,7 @@ tb_status tb_method_of_config(tb_context *context, const tb_config *config, cons
   const char *name = tb_config_word(config, "method");
   *method = tb_method_find(name);
   if (!*method)
-    return tb_fail(context, TB_USAGE, "option method", "available: gd, momentum, adam, ngd, gf, ngf",
+    return tb_fail(context, TB_USAGE, "option method", "available: gd, momentum, adam, grouprms, ngd, gf, ngf",
                    "method=%s is not available in this version", name);
   *options = (tb_method_options){ .lr = tb_config_real(config, "lr"),
                                   .momentum = tb_config_real(config, "momentum"),

@@ -447,6 +447,78 @@ static void test_move(void **unused) {
   }
 }
 
+/* ---- products through some entries ---- */
+
+typedef struct sample {
+  bool combine;
+  size_t rows, cols, k, lda, ldb, entries;
+  int32_t start[40], col[400], order[400];
+} sample;
+
+static void run_sample(const tb_kernels *kernels, void *out, void *user) {
+  const sample *x = user;
+  if (x->combine)
+    kernels->sampled->combine(x->rows, x->k, x->start, x->order, x->col, a, b, x->ldb, out, x->lda);
+  else
+    kernels->sampled->products(x->rows, x->k, x->start, x->col, a, x->lda, b, x->ldb, out);
+}
+
+static void check_products(tb_dtype dtype, size_t count, const sample *x) {
+  for (size_t i = 0; i < x->rows; i++)
+    for (int32_t e = x->start[i]; e < x->start[i + 1]; e++) {
+      double sum = 0, size = 0;
+      for (size_t p = 0; p < x->k; p++) {
+        const double term = get(dtype, a, i * x->lda + p) * get(dtype, b, (size_t)x->col[e] * x->ldb + p);
+        sum += term;
+        size += fabs(term);
+      }
+      for (size_t t = 0; t < count; t++)
+        near(get(dtype, outputs[t], (size_t)e), sum, size, (3 + 0.25 * (double)x->k) * epsilon(dtype), "products", t);
+    }
+}
+
+static void check_combine(tb_dtype dtype, size_t count, const sample *x) {
+  for (size_t i = 0; i < x->rows; i++)
+    for (size_t p = 0; p < x->lda; p++) {
+      double sum = 0, size = 0;
+      for (int32_t e = x->start[i]; e < x->start[i + 1] && p < x->k; e++) {
+        const double term = get(dtype, a, (size_t)x->order[e]) * get(dtype, b, (size_t)x->col[e] * x->ldb + p);
+        sum += term;
+        size += fabs(term);
+      }
+      for (size_t t = 0; t < count; t++) {
+        const double value = get(dtype, outputs[t], i * x->lda + p);
+        if (p >= x->k) /* beyond the columns nothing is touched */
+          assert_true(value == get(dtype, before, i * x->lda + p));
+        else
+          near(value, sum, size, (3 + 0.25 * (double)(x->start[i + 1] - x->start[i])) * epsilon(dtype), "combine", t);
+      }
+    }
+}
+
+static void test_sampled(void **unused) {
+  for (int i = 0; i < 400; i++) {
+    const tb_dtype dtype = dtypes[i % 2];
+    sample x = { .combine = i / 2 % 2, .rows = below(39), .cols = 1 + below(30), .k = some_size() };
+    x.lda = x.k + below(3);
+    x.ldb = x.k + below(3);
+    for (size_t r = 0; r < x.rows; r++) {
+      const size_t more = below(10);
+      for (size_t j = 0; j < more; j++)
+        x.col[x.entries++] = (int32_t)below(x.cols);
+      x.start[r + 1] = (int32_t)x.entries;
+    }
+    for (size_t e = 0; e < x.entries; e++)
+      x.order[e] = (int32_t)below(x.entries);
+    fill(dtype, a, x.rows * x.lda + x.entries);
+    fill(dtype, b, x.cols * x.ldb);
+    const size_t elements = x.combine ? x.rows * x.lda : x.entries;
+    fill(dtype, before, elements);
+    const size_t count = run_tables(dtype, run_sample, &x, elements * size_of(dtype), before);
+    (x.combine ? check_combine : check_products)(dtype, count, &x);
+  }
+}
+
 /* ---- factors ---- */
 
 typedef struct factor_case {
@@ -575,7 +647,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_gemm),   cmocka_unit_test(test_pointwise), cmocka_unit_test(test_nan_is_handed_on),
     cmocka_unit_test(test_reduce), cmocka_unit_test(test_softmax),   cmocka_unit_test(test_move),
-    cmocka_unit_test(test_choice), cmocka_unit_test(test_factor),
+    cmocka_unit_test(test_choice), cmocka_unit_test(test_factor),    cmocka_unit_test(test_sampled),
   };
   return cmocka_run_group_tests(tests, make, unmake);
 }

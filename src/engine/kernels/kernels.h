@@ -85,6 +85,17 @@ typedef struct tb_kernel_factor {
   void (*triangular_solve)(bool transpose, size_t n, size_t k, const void *l, void *b, void *scratch);
 } tb_kernel_factor;
 
+/* Products through some entries of a rows × cols matrix, grouped by row: those of row i are start[i] … start[i + 1] − 1,
+ * in the columns col[e]. */
+typedef struct tb_kernel_sampled {
+  /* out[e] = Σ_p a[row of e, p] b[col[e], p], p < k */
+  void (*products)(size_t rows, size_t k, const int32_t *start, const int32_t *col, const void *a, size_t lda,
+                   const void *b, size_t ldb, void *out);
+  /* out[i, p] = Σ_e value[e] b[col[e], p] over the entries of row i, p < k; with order, value[order[e]]. */
+  void (*combine)(size_t rows, size_t k, const int32_t *start, const int32_t *order, const int32_t *col,
+                  const void *value, const void *b, size_t ldb, void *out, size_t ldo);
+} tb_kernel_sampled;
+
 typedef struct tb_kernels {
   const char *name; /* "generic", "v2", "v3", "v4" */
   tb_dtype dtype;
@@ -96,6 +107,7 @@ typedef struct tb_kernels {
   const tb_kernel_reduce *reduce;
   const tb_kernel_move *move;
   const tb_kernel_factor *factor;
+  const tb_kernel_sampled *sampled;
   double (*peak)(void); /* multiply-adds counted twice, per second on this core, measured for some milliseconds */
 } tb_kernels;
 

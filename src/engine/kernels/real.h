@@ -216,6 +216,7 @@ extern const tb_kernel_pointwise NAME(pointwise);
 extern const tb_kernel_reduce NAME(reduce);
 extern const tb_kernel_move NAME(move);
 extern const tb_kernel_factor NAME(factor);
+extern const tb_kernel_sampled NAME(sampled);
 extern const tb_kernels NAME(table);
 
 #endif

@@ -38,5 +38,6 @@ const tb_kernels NAME(table) = {
   .reduce = &NAME(reduce),
   .move = &NAME(move),
   .factor = &NAME(factor),
+  .sampled = &NAME(sampled),
   .peak = peak,
 };
