@@ -273,6 +273,14 @@ static tb_status estimate(tb_context *context, const tb_config *config, tb_estim
   return status;
 }
 
+static tb_status look(void *s, const double *theta, double *log_loss, double *margin) {
+  return separable_look(s, theta, log_loss, margin);
+}
+
+static tb_status measure(void *s, const tb_path_state *state, tb_metrics *metrics) {
+  return separable_measure(s, state, metrics);
+}
+
 static tb_status run(tb_run *run) {
   separable s;
   tb_context *context = tb_run_context(run);
@@ -294,7 +302,18 @@ static tb_status run(tb_run *run) {
         s.method->flow ? "time" : "steps", s.schedule.end);
   }
   if (!status)
-    status = s.method->flow ? separable_run_flow(&s, run) : separable_run_steps(&s, run);
+    status = tb_path_run(&(tb_path){ .context = context,
+                                     .arena = s.arena,
+                                     .run = run,
+                                     .method = s.method,
+                                     .options = s.options,
+                                     .schedule = &s.schedule,
+                                     .objective = s.objective,
+                                     .theta = s.theta,
+                                     .d = s.has_predictor ? s.d : 0,
+                                     .study = &s,
+                                     .look = look,
+                                     .measure = measure });
   for (int i = 0; !status && s.limits && i < TB_LIMITS; i++)
     if (*tb_limits_trouble(s.limits, (tb_limit)i))
       status = tb_run_warn(run, "%s", tb_limits_trouble(s.limits, (tb_limit)i));

@@ -5,7 +5,7 @@
 #include "bias/classification.h"
 #include "bias/limits.h"
 #include "model/model.h"
-#include "study/common.h"
+#include "study/path.h"
 
 /* A configuration made concrete: data, model, method, schedule.  Zero before separable_open; closed in any state. */
 typedef struct separable {
@@ -38,21 +38,10 @@ void separable_close(separable *);
 /* TB_BAD_DATA with the certificate where a margin is asked for that no predictor can have. */
 tb_status separable_require(separable *, tb_limits *);
 
-/* A point of a run. */
-typedef struct separable_state {
-  double t, log_t;
-  const double *theta;      /* p */
-  const double *velocity;   /* d: any positive multiple of dβ/dt or of the last step; NULL: there is none */
-  tb_natural_report report; /* of natural gradients; rank 0: use that of the inputs */
-} separable_state;
-
 /* Every metric of a state.  TB_FAILED when outputs are not finite. */
-tb_status separable_measure(separable *, const separable_state *, tb_metrics *);
+tb_status separable_measure(separable *, const tb_path_state *, tb_metrics *);
 /* log loss and least margin alone. */
 tb_status separable_look(separable *, const double *theta, double *log_loss, double *margin);
-
-tb_status separable_run_steps(separable *, tb_run *);
-tb_status separable_run_flow(separable *, tb_run *);
 
 enum { SEPARABLE_METRICS = 27, SEPARABLE_CLAIMS = 57 };
 extern const tb_metric separable_metrics[SEPARABLE_METRICS];

@@ -116,7 +116,7 @@ static double angle_share(const separable *s, const double *direction) {
   return tb_angle_degrees(s->d, direction, s->problem->teacher) / 180;
 }
 
-static tb_status measure_predictor(separable *s, const separable_state *state, tb_metrics *metrics) {
+static tb_status measure_predictor(separable *s, const tb_path_state *state, tb_metrics *metrics) {
   tb_status status = tb_objective_predictor(s->objective, state->theta, s->beta, NULL);
   double *velocity = tb_allocate(s->context, s->d, sizeof *velocity);
   if (!velocity)
@@ -152,7 +152,7 @@ static tb_status measure_fresh(separable *s, const double *theta, tb_metrics *me
   return status ? status : tb_metrics_real(metrics, "test_error", (double)wrong / (double)count);
 }
 
-static tb_status measure_rank(separable *s, const separable_state *state, tb_metrics *metrics) {
+static tb_status measure_rank(separable *s, const tb_path_state *state, tb_metrics *metrics) {
   tb_natural_report report = state->report;
   if (report.full_rank == 0 && s->limits) /* no Fisher matrix: the inputs themselves */
     report = (tb_natural_report){ .rank = tb_limits_rank(s->limits),
@@ -166,7 +166,7 @@ static tb_status measure_rank(separable *s, const separable_state *state, tb_met
   return status ? status : tb_metrics_real(metrics, "condition", report.condition);
 }
 
-tb_status separable_measure(separable *s, const separable_state *state, tb_metrics *metrics) {
+tb_status separable_measure(separable *s, const tb_path_state *state, tb_metrics *metrics) {
   double log_loss, margin;
   tb_status status = separable_look(s, state->theta, &log_loss, &margin);
   if (status || (status = tb_metrics_real(metrics, "t", state->t)) ||
