@@ -30,8 +30,9 @@ static void three_steps_by_hand(void **state) {
   setting s;
   const double start[] = { .1, -.2, .3, 0, .5 };
   open_setting(&s, "linear", 1, 0, 0, start, DATA_A);
-  double gd[5], heavy[5], adam[5], ball[5] = { 0 }, m[5] = { 0 }, v[5] = { 0 }, g[5];
+  double gd[5], heavy[5], adam[5], group[5], second = 0, ball[5] = { 0 }, m[5] = { 0 }, v[5] = { 0 }, g[5];
   memcpy(gd, start, sizeof gd), memcpy(heavy, start, sizeof gd), memcpy(adam, start, sizeof gd);
+  memcpy(group, start, sizeof gd);
   for (int k = 1; k <= 3; k++) {
     descent_of(gd, g);
     for (int j = 0; j < 5; j++)
@@ -41,6 +42,13 @@ static void three_steps_by_hand(void **state) {
       ball[j] = o.momentum * ball[j] + g[j];
       heavy[j] += o.lr * ball[j];
     }
+    descent_of(group, g);
+    double square = 0;
+    for (int j = 0; j < 5; j++)
+      square += g[j] * g[j];
+    second = o.beta2 * second + (1 - o.beta2) * square;
+    for (int j = 0; j < 5; j++)
+      group[j] += o.lr * g[j] / (sqrt(second / (1 - pow(o.beta2, k))) + o.epsilon);
     descent_of(adam, g);
     for (int j = 0; j < 5; j++) {
       m[j] = o.beta1 * m[j] + (1 - o.beta1) * g[j];
@@ -52,8 +60,8 @@ static void three_steps_by_hand(void **state) {
     const char *name;
     const double *want;
     size_t state;
-  } cases[] = { { "gd", gd, 0 }, { "momentum", heavy, 1 }, { "adam", adam, 2 } };
-  for (int k = 0; k < 3; k++) {
+  } cases[] = { { "gd", gd, 0 }, { "momentum", heavy, 1 }, { "adam", adam, 2 }, { "grouprms", group, 1 } };
+  for (int k = 0; k < 4; k++) {
     double theta[5], memory[10] = { 0 };
     memcpy(theta, start, sizeof theta);
     assert_int_equal(tb_method_find(cases[k].name)->state, cases[k].state);
@@ -138,7 +146,7 @@ static void tables_and_refusals(void **state) {
     assert_true((*m)->summary && (*m)->formula && (*m)->source);
     assert_true((*m)->flow == ((*m)->step == NULL) && (*m)->flow == ((*m)->velocity != NULL));
   }
-  assert_int_equal(count, 6);
+  assert_int_equal(count, 7);
   assert_null(tb_method_find("sgd"));
   setting s;
   open_setting(&s, "mlp", 2, 3, .5, NULL, DATA_A);
