@@ -118,6 +118,33 @@ void tb_run_product(const tb_instruction *instruction, tb_frame *frame) {
   }
 }
 
+void tb_run_attention(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_attend *d = instruction->detail;
+  const tb_attention *shape = &d->shape;
+  char *at[TB_ATTENTION_ARRAYS];
+  for (int k = 0; k < TB_ATTENTION_ARRAYS; k++)
+    at[k] = tb_at(frame, d->at[k]);
+  void *scratch = tb_at(frame, d->scratch);
+  size_t index[TB_MAX_RANK] = { 0 };
+  for (size_t s = 0; s < d->batch; s++) {
+    const char *bias = d->biased ? at[TB_ATTENTION_BIAS] : NULL;
+    if (d->reverse)
+      d->kernel->backward(shape, at[TB_ATTENTION_Q], at[TB_ATTENTION_K], at[TB_ATTENTION_V], bias, at[TB_ATTENTION_BAR],
+                          at[TB_ATTENTION_Q_BAR], at[TB_ATTENTION_K_BAR], at[TB_ATTENTION_V_BAR], scratch);
+    else
+      d->kernel->forward(shape, at[TB_ATTENTION_Q], at[TB_ATTENTION_K], at[TB_ATTENTION_V], bias, at[TB_ATTENTION_OUT],
+                         scratch);
+    for (uint32_t i = d->batch_rank; i-- > 0;) {
+      const bool carry = ++index[i] == d->batch_dims[i];
+      for (int k = 0; k < TB_ATTENTION_ARRAYS; k++)
+        at[k] += carry ? -(ptrdiff_t)((d->batch_dims[i] - 1) * d->strides[k][i]) : (ptrdiff_t)d->strides[k][i];
+      if (!carry)
+        break;
+      index[i] = 0;
+    }
+  }
+}
+
 void tb_run_fold(const tb_instruction *instruction, tb_frame *frame) {
   const tb_fold *f = instruction->detail;
   f->reduce(f->outer, f->count, f->inner, tb_at(frame, f->a), f->stride_outer, f->stride_count, tb_at(frame, f->out));

@@ -88,7 +88,7 @@ static tb_status find_views(fuser *f) {
     tb_view view = { .buffer = TB_NO_BUFFER };
     if (x->member && !leaves(f, x))
       continue;
-    status = x->member ? tb_view_make(f->p, x->node, &view) : tb_view_of(f->p, x->node, &view);
+    status = x->member ? tb_view_make_rows(f->p, x->node, &view) : tb_view_of(f->p, x->node, &view);
     uint32_t axis = 0, last = TB_MAX_RANK;
     for (uint32_t i = 0; i < node->rank; i++)
       last = node->dims[i] != 1 ? i : last;

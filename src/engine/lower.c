@@ -1,6 +1,6 @@
 /* Units become instructions: operands as addresses, sizes and strides fixed once and for all. */
 #include "engine/naive.h"
-#include "engine/plan.h"
+#include "engine/patterns.h"
 
 #include <string.h>
 
@@ -151,7 +151,6 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
   g->m = node->dims[r - 2];
   g->n = node->dims[r - 1];
   g->k = x->dims[g->transpose_a ? r - 2 : r - 1];
-  g->ldc = g->n;
   g->alpha = e->alpha;
   g->has_d = e->other != TB_NO_BUFFER;
   g->with = e->with;
@@ -162,20 +161,22 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
     status = matrix_operand(p, node->operands[1], &g->transpose_b, &g->ldb, &b);
   if (status == TB_OK && e->other != TB_NO_BUFFER)
     status = other_operand(p, e, node, &d);
+  const tb_node *yields = node_at(p, e->yields);
   if (status == TB_OK)
-    status = tb_view_make(p, e->yields, &c);
+    status = tb_same_shape(yields, node) ? tb_view_make_rows(p, e->yields, &c) : tb_view_make(p, e->yields, &c);
   if (status != TB_OK)
     return status;
+  if (!tb_same_shape(yields, node)) /* row-major, seen with the product's shape */
+    tb_strides(r, node->dims, c.strides);
+  g->ldc = g->m == 1 ? g->n : c.strides[r - 2];
   g->batch = 1;
-  size_t stride = g->m * g->n;
   for (uint32_t i = r - 2; i-- > 0;) {
     g->batch_dims[i] = node->dims[i];
     g->batch *= node->dims[i];
     g->stride_a[i] = a.strides[i] * size;
     g->stride_b[i] = b.strides[i] * size;
-    g->stride_c[i] = stride * size;
+    g->stride_c[i] = c.strides[i] * size;
     g->stride_d[i] = d.strides[i] * size;
-    stride *= node->dims[i];
   }
   g->batch_rank = r - 2;
   g->symmetric = node->operands[0] == node->operands[1] &&
@@ -186,7 +187,7 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
     status = tb_touch(p, &b, size, false, &g->b);
   if (status == TB_OK && e->other != TB_NO_BUFFER) {
     g->ldd = g->m == 1 ? g->n : d.strides[r - 2];
-    const bool in_step = g->batch == 1 && d.offset == c.offset && (g->m == 1 || d.strides[r - 2] == g->n);
+    const bool in_step = g->batch == 1 && d.offset == c.offset && (g->m == 1 || d.strides[r - 2] == g->ldc);
     status = in_step ? tb_touch_in_step(p, &d, size, &g->d) : tb_touch(p, &d, size, false, &g->d);
     if (status == TB_OK && in_step)
       status = tb_note_in_step(p, c.buffer, d.buffer);
@@ -340,70 +341,33 @@ static tb_status emit_zero(tb_planner *p, const tb_view *view, uint32_t index) {
   return status == TB_OK ? tb_emit(p, tb_run_zero, z, "zero", index) : status;
 }
 
-/* An operand copied to where it lies in the result. */
-static tb_status copy_part(tb_planner *p, uint32_t index, uint32_t part, size_t start, const tb_view *whole) {
-  const tb_node *node = node_at(p, index), *a = node_at(p, part);
-  tb_view from, to = *whole;
-  if (a->elements == 0)
-    return TB_OK;
-  to.offset += start * whole->strides[node->attributes.axis];
-  tb_status status = tb_view_of(p, part, &from);
-  return status == TB_OK ? tb_emit_copy(p, index, a, &from, &to) : status;
-}
-
 static tb_status lower_pad(tb_planner *p, uint32_t index) {
   const tb_node *node = node_at(p, index);
-  tb_view view;
+  const uint32_t part = node->operands[0];
+  tb_view view, from;
   tb_status status = tb_view_make(p, index, &view);
   if (status == TB_OK)
     status = emit_zero(p, &view, index);
-  return status == TB_OK ? copy_part(p, index, node->operands[0], node->attributes.start, &view) : status;
-}
-
-/* The node behind a part, if it is computed and may just as well be computed in the part's place. */
-static uint32_t homeless(const tb_planner *p, uint32_t part) {
-  while (node_at(p, part)->op == TB_OP_RESHAPE)
-    part = node_at(p, part)->operands[0];
-  const tb_op op = node_at(p, part)->op;
-  const bool computed = tb_ops[op].arity != 0 && !tb_op_is_view(op);
-  return computed && !p->is_output[part] && p->home[part] == TB_NO_BUFFER ? part : TB_NO_BUFFER;
-}
-
-/* Parts of concatenations along the first axis that counts are computed where they belong. */
-static void find_homes(tb_planner *p) {
-  for (uint32_t i = p->graph->count; i-- > 0;) { /* outer concatenations first */
-    const tb_node *node = node_at(p, i);
-    size_t outer, inner, offset = 0;
-    if (node->op != TB_OP_CONCAT || p->unit_of[i] == UINT32_MAX)
-      continue;
-    tb_around_axis(node, node->attributes.axis, &outer, &inner);
-    for (uint32_t k = 0; k < node->operand_count && outer == 1; k++) {
-      const uint32_t part = homeless(p, node->operands[k]);
-      if (part != TB_NO_BUFFER) {
-        p->home[part] = i;
-        p->home_offset[part] = offset;
-      }
-      offset += node_at(p, node->operands[k])->elements;
-    }
-  }
-}
-
-static bool at_home(const tb_planner *p, uint32_t part, uint32_t concat, size_t offset) {
-  while (node_at(p, part)->op == TB_OP_RESHAPE)
-    part = node_at(p, part)->operands[0];
-  return p->home[part] == concat && p->home_offset[part] == offset;
+  if (status != TB_OK || node_at(p, part)->elements == 0)
+    return status;
+  view.offset += node->attributes.start * view.strides[node->attributes.axis];
+  status = tb_view_of(p, part, &from);
+  return status == TB_OK ? tb_emit_copy(p, index, node_at(p, part), &from, &view) : status;
 }
 
 static tb_status lower_concat(tb_planner *p, uint32_t index) {
   const tb_node *node = node_at(p, index);
-  tb_view view = p->views[index];
-  tb_status status = view.buffer == TB_NO_BUFFER ? tb_view_make(p, index, &view) : TB_OK;
-  size_t start = 0, offset = 0;
+  tb_view whole = p->views[index];
+  tb_status status = whole.buffer == TB_NO_BUFFER ? tb_view_make_rows(p, index, &whole) : TB_OK;
   for (uint32_t k = 0; k < node->operand_count && status == TB_OK; k++) {
-    if (!at_home(p, node->operands[k], index, offset))
-      status = copy_part(p, index, node->operands[k], start, &view);
-    offset += node_at(p, node->operands[k])->elements;
-    start += node_at(p, node->operands[k])->dims[node->attributes.axis];
+    const uint32_t part = node->operands[k];
+    const tb_view to = tb_part_of(p, index, k, &whole);
+    tb_view from;
+    if (node_at(p, part)->elements == 0)
+      continue;
+    status = tb_view_of(p, part, &from);
+    if (status == TB_OK && !tb_same_view(node_at(p, part), &from, &to))
+      status = tb_emit_copy(p, index, node_at(p, part), &from, &to);
   }
   return status;
 }
@@ -571,6 +535,10 @@ static tb_status lower_loop(tb_planner *p, uint32_t index) {
 
 /* ---- units ---- */
 
+static tb_status lower_pattern(tb_planner *p, const tb_pattern *pattern) {
+  return pattern->lower(p, pattern);
+}
+
 static tb_status lower_node(tb_planner *p, uint32_t index) {
   const tb_node *node = node_at(p, index);
   switch (node->op) {
@@ -627,10 +595,11 @@ static tb_status copy_outputs(tb_planner *p) {
 
 tb_status tb_lower(tb_planner *p) {
   tb_status status = TB_OK;
-  find_homes(p);
+  tb_find_homes(p);
   for (uint32_t u = 0; u < p->unit_count && status == TB_OK; u++) {
     const tb_unit *unit = &p->units[u];
     status = unit->kind == TB_UNIT_GROUP     ? tb_lower_group(p, unit)
+             : unit->kind == TB_UNIT_PATTERN ? lower_pattern(p, p->pattern_of[unit->members[0]])
              : unit->kind == TB_UNIT_PRODUCT ? lower_product(p, &p->epilogues[unit->members[0]])
                                              : lower_node(p, unit->members[0]);
   }

@@ -60,11 +60,9 @@ static tb_status make_tables(tb_planner *p) {
   p->slot = tb_arena_allocate(p->scratch, n, sizeof *p->slot);
   p->epilogues = tb_arena_allocate(p->scratch, n, sizeof *p->epilogues);
   p->home = tb_arena_allocate(p->scratch, n, sizeof *p->home);
-  p->home_offset = tb_arena_allocate(p->scratch, n, sizeof *p->home_offset);
   p->views = tb_arena_allocate(p->scratch, n, sizeof *p->views);
   p->contiguous = tb_arena_allocate(p->scratch, n, sizeof *p->contiguous);
-  if (!p->is_output || !p->uses || !p->unit_of || !p->slot || !p->epilogues || !p->home || !p->home_offset ||
-      !p->views || !p->contiguous)
+  if (!p->is_output || !p->uses || !p->unit_of || !p->slot || !p->epilogues || !p->home || !p->views || !p->contiguous)
     return TB_NO_MEMORY;
   for (size_t i = 0; i < n; i++)
     p->views[i].buffer = p->contiguous[i].buffer = p->home[i] = TB_NO_BUFFER;

@@ -120,6 +120,29 @@ typedef struct tb_product {
   size_t stride_a[TB_MAX_RANK], stride_b[TB_MAX_RANK], stride_c[TB_MAX_RANK], stride_d[TB_MAX_RANK];
 } tb_product;
 
+/* Attention of a batch of heads, forward or in reverse. */
+typedef enum tb_attention_array {
+  TB_ATTENTION_Q,
+  TB_ATTENTION_K,
+  TB_ATTENTION_V,
+  TB_ATTENTION_BIAS,
+  TB_ATTENTION_BAR, /* of out */
+  TB_ATTENTION_OUT,
+  TB_ATTENTION_Q_BAR,
+  TB_ATTENTION_K_BAR,
+  TB_ATTENTION_V_BAR,
+  TB_ATTENTION_ARRAYS
+} tb_attention_array;
+
+typedef struct tb_attend {
+  const tb_kernel_attention *kernel;
+  tb_attention shape;
+  bool reverse, biased;
+  tb_address at[TB_ATTENTION_ARRAYS], scratch;
+  uint32_t batch_rank;
+  size_t batch_dims[TB_MAX_RANK], batch, strides[TB_ATTENTION_ARRAYS][TB_MAX_RANK]; /* bytes */
+} tb_attend;
+
 typedef struct tb_fold {
   void (*reduce)(size_t outer, size_t count, size_t inner, const void *a, size_t stride_outer, size_t stride_count,
                  void *out);
@@ -206,6 +229,7 @@ typedef struct tb_loop {
 
 void tb_run_pointwise(const tb_instruction *, tb_frame *);
 void tb_run_product(const tb_instruction *, tb_frame *);
+void tb_run_attention(const tb_instruction *, tb_frame *);
 void tb_run_fold(const tb_instruction *, tb_frame *);
 void tb_run_rows(const tb_instruction *, tb_frame *);
 void tb_run_copy(const tb_instruction *, tb_frame *);
@@ -245,14 +269,16 @@ typedef struct tb_view {
   size_t strides[TB_MAX_RANK]; /* elements, of the node's axes */
 } tb_view;
 
-/* A unit is what becomes one instruction (or a few): a pointwise group, or one node. */
-typedef enum tb_unit_kind { TB_UNIT_NODE, TB_UNIT_GROUP, TB_UNIT_PRODUCT } tb_unit_kind;
+/* A unit is what becomes one instruction (or a few): a pointwise group, a pattern (patterns.h), or one node. */
+typedef enum tb_unit_kind { TB_UNIT_NODE, TB_UNIT_GROUP, TB_UNIT_PRODUCT, TB_UNIT_PATTERN } tb_unit_kind;
 
 typedef struct tb_unit {
   tb_unit_kind kind;
   uint32_t count;
   uint32_t *members; /* nodes in order; of a product: the matmul first, the node it yields last */
 } tb_unit;
+
+typedef struct tb_pattern tb_pattern;
 
 /* c = alpha·product + beta·other, or alpha·product·other, recognised around a matmul. */
 typedef struct tb_epilogue {
@@ -278,8 +304,10 @@ typedef struct tb_planner {
   uint32_t unit_count;
   tb_epilogue *epilogues; /* [nodes], by the node that is yielded; matmul is TB_NO_BUFFER where there is none */
 
-  uint32_t *home;      /* [nodes]: the concatenation in whose memory the node is computed, or TB_NO_BUFFER */
-  size_t *home_offset; /* [nodes]: elements */
+  tb_pattern **pattern_of;          /* [nodes]: that yields it, or NULL */
+  uint32_t *reader_first, *readers; /* [nodes + 1], runs of readers */
+
+  uint32_t *home;      /* [nodes]: the reader in whose memory the node is computed, or TB_NO_BUFFER (places.c) */
   tb_view *views;      /* [nodes] */
   tb_view *contiguous; /* [nodes]: a row-major copy, where one was needed */
   tb_buffer *buffers;
@@ -308,11 +336,22 @@ bool tb_view_is_contiguous(const tb_node *, const tb_view *);
 /* The same elements with other dims where strides can say it. */
 bool tb_view_reshape(size_t rank, const size_t *dims, const size_t *strides, size_t new_rank, const size_t *new_dims,
                      size_t *new_strides);
-/* Where a node's result goes: an output where it is one, its place in a concatenation, else new memory; row-major. */
+/* Where a node's result goes: an output where it is one, its place in the value that reads it (places.c), else new
+ * memory; row-major, or with rows that run on. */
 tb_status tb_view_make(tb_planner *, uint32_t node, tb_view *);
+tb_status tb_view_make_rows(tb_planner *, uint32_t node, tb_view *);
 tb_status tb_constant_bytes(tb_planner *, const void *data, size_t bytes, uint32_t *buffer);
 /* Copies the elements of one view to another. */
 tb_status tb_emit_copy(tb_planner *, uint32_t node, const tb_node *shape, const tb_view *from, const tb_view *to);
+
+/* places.c */
+void tb_find_homes(tb_planner *);
+/* The node's view in its home; false where it has none. */
+tb_status tb_place_at_home(tb_planner *, uint32_t node, tb_view *, bool *found);
+/* Where operand k of a concatenation lies in it. */
+tb_view tb_part_of(const tb_planner *, uint32_t concat, uint32_t k, const tb_view *whole);
+/* Whether two views show the same elements. */
+bool tb_same_view(const tb_node *, const tb_view *, const tb_view *);
 
 /* lower.c */
 tb_status tb_lower(tb_planner *);

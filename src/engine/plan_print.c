@@ -38,6 +38,10 @@ static void describe(const tb_instruction *instruction, tb_text *text) {
                    g->transpose_b ? ", bᵀ" : "");
     if (g->alpha != 1)
       tb_text_format(text, ", × %.4g", g->alpha);
+  } else if (instruction->run == tb_run_attention) {
+    const tb_attend *a = detail;
+    tb_text_format(text, "%zu × %zu queries, %zu keys, width %zu%s%s", a->batch, a->shape.queries, a->shape.keys,
+                   a->shape.width, a->shape.seen ? ", masked" : "", a->biased ? ", biased" : "");
   } else if (instruction->run == tb_run_fold) {
     const tb_fold *f = detail;
     tb_text_format(text, "%zu×[%zu]×%zu", f->outer, f->count, f->inner);

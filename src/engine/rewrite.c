@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Constants are computed at planning time up to this many elements. */
-enum { FOLD_MOST = 1 << 18 };
+enum { FOLD_MOST = 1 << 20 };
 
 static bool is_constant(const tb_node *node) {
   return node->op == TB_OP_FILL || node->op == TB_OP_CONSTANT || node->op == TB_OP_IOTA;

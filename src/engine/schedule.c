@@ -1,10 +1,11 @@
 /* Units and their order: which nodes run together, and when.
  *
+ * What one kernel computes from many nodes is found first (patterns.h).
  * A product takes the sum or factor behind it along (biases, weight updates, slopes of activations), with a scale
  * between. Pointwise nodes of one shape and one level are one group: along every edge the level stays or grows, and it
  * grows wherever a group is left, so no group waits for itself.  Derivatives of an activation meet the activation in
  * its group and share its exponential.  Units then run in dependency order, the ones built first first. */
-#include "engine/plan.h"
+#include "engine/patterns.h"
 
 #include <string.h>
 
@@ -54,7 +55,7 @@ static bool find_product(const tb_planner *p, uint32_t index, uint32_t *matmul, 
       return false;
     if (node->op == TB_OP_MATMUL) {
       *matmul = index;
-      return true;
+      return !p->pattern_of[index];
     }
     if (node->op == TB_OP_SCALE && *factor == 1)
       *factor = node->attributes.value;
@@ -160,11 +161,13 @@ static void find_levels(builder *b) {
     if (is_leaf(node) || tb_op_is_view(node->op) || b->absorbed[i])
       continue;
     const tb_epilogue *e = &p->epilogues[i];
-    b->pointwise[i] = e->matmul == TB_NO_BUFFER && is_pointwise(p, node);
+    const tb_pattern *pattern = p->pattern_of[i];
+    b->pointwise[i] = e->matmul == TB_NO_BUFFER && !pattern && is_pointwise(p, node);
     uint32_t level = 0;
-    const tb_node *reads = e->matmul == TB_NO_BUFFER ? node : p->graph->nodes[e->matmul];
-    for (uint32_t k = 0; k < reads->operand_count; k++) {
-      const uint32_t l = level_from(b, i, b->pointwise[i], reads->operands[k]);
+    const tb_node *from = e->matmul == TB_NO_BUFFER ? node : p->graph->nodes[e->matmul];
+    const uint32_t *reads = pattern ? pattern->reads : from->operands;
+    for (uint32_t k = 0; k < (pattern ? pattern->read_count : from->operand_count); k++) {
+      const uint32_t l = level_from(b, i, b->pointwise[i], reads[k]);
       level = l > level ? l : level;
     }
     if (e->matmul != TB_NO_BUFFER && e->other != TB_NO_BUFFER) {
@@ -229,7 +232,11 @@ static tb_status make_units(builder *b) {
     if (is_leaf(node) || tb_op_is_view(node->op) || b->absorbed[i] || (node->elements == 0 && node->op != TB_OP_SCAN))
       continue;
     uint32_t unit = p->unit_count;
-    if (b->pointwise[i]) {
+    if (p->pattern_of[i]) {
+      uint32_t *own = &p->pattern_of[i]->unit;
+      *own = *own == UINT32_MAX ? unit : *own;
+      unit = *own;
+    } else if (b->pointwise[i]) {
       uint64_t h = key_of(node, b->level[i]);
       for (;; h++) {
         group_key *k = &table[h & (size - 1)];
@@ -245,7 +252,8 @@ static tb_status make_units(builder *b) {
     }
     tb_unit *u = &p->units[unit];
     if (unit == p->unit_count) {
-      *u = (tb_unit){ .kind = b->pointwise[i]                          ? TB_UNIT_GROUP
+      *u = (tb_unit){ .kind = p->pattern_of[i]                         ? TB_UNIT_PATTERN
+                              : b->pointwise[i]                        ? TB_UNIT_GROUP
                               : p->epilogues[i].matmul != TB_NO_BUFFER ? TB_UNIT_PRODUCT
                                                                        : TB_UNIT_NODE };
       p->unit_count++;
@@ -306,6 +314,15 @@ static uint32_t heap_pop(heap *h) {
 /* Calls each(unit that is needed) for what a unit reads. */
 static void for_each_needed(const tb_planner *p, uint32_t unit, void (*each)(void *user, uint32_t needed), void *user) {
   const tb_unit *u = &p->units[unit];
+  if (u->kind == TB_UNIT_PATTERN) {
+    const tb_pattern *pattern = p->pattern_of[u->members[0]];
+    for (uint32_t k = 0; k < pattern->read_count; k++) {
+      const uint32_t from = p->unit_of[source_of(p->graph, pattern->reads[k])];
+      if (from != UINT32_MAX)
+        each(user, from);
+    }
+    return;
+  }
   for (uint32_t m = 0; m < u->count; m++) {
     const tb_node *node = p->graph->nodes[u->members[m]];
     const tb_epilogue *e = &p->epilogues[u->members[m]];
@@ -398,9 +415,13 @@ tb_status tb_schedule(tb_planner *p) {
   for (uint32_t i = 0; i < n; i++)
     p->epilogues[i] = (tb_epilogue){ TB_NO_BUFFER, TB_NO_BUFFER, i, 1, 0, TB_PLUS };
   count_uses(p);
+  tb_status status = tb_find_patterns(p, b.absorbed);
+  if (status != TB_OK)
+    return status;
   for (int sums = 1; sums >= 0; sums--) /* sums first: a scale between product and sum belongs to the sum */
     for (uint32_t i = 0; i < n; i++) {
-      if ((p->graph->nodes[i]->op == TB_OP_SCALE) == (sums == 1) || b.absorbed[i] || p->graph->nodes[i]->elements == 0)
+      if ((p->graph->nodes[i]->op == TB_OP_SCALE) == (sums == 1) || b.absorbed[i] || p->pattern_of[i] ||
+          p->graph->nodes[i]->elements == 0)
         continue;
       recognise_product(p, i);
       const tb_epilogue *e = &p->epilogues[i];
@@ -416,6 +437,6 @@ tb_status tb_schedule(tb_planner *p) {
     }
   find_levels(&b);
   sink(&b);
-  tb_status status = make_units(&b);
+  status = make_units(&b);
   return status == TB_OK ? order_units(p) : status;
 }

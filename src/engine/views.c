@@ -156,18 +156,11 @@ tb_status tb_view_of(tb_planner *p, uint32_t index, tb_view *view) {
   return status;
 }
 
-tb_status tb_view_make(tb_planner *p, uint32_t index, tb_view *view) {
+/* Memory of the node's own, row-major: an output where it is one. */
+static tb_status own_view(tb_planner *p, uint32_t index, tb_view *view) {
   const tb_node *node = p->graph->nodes[index];
   *view = (tb_view){ .offset = 0 };
   tb_strides(node->rank, node->dims, view->strides);
-  if (p->home[index] != TB_NO_BUFFER) {
-    tb_view whole = p->views[p->home[index]];
-    tb_status status = whole.buffer == TB_NO_BUFFER ? tb_view_make(p, p->home[index], &whole) : TB_OK;
-    view->buffer = whole.buffer;
-    view->offset = whole.offset + p->home_offset[index];
-    p->views[index] = *view;
-    return status;
-  }
   tb_status status = new_buffer(p, TB_IN_ARENA, tb_node_bytes(node), &view->buffer);
   for (size_t i = 0; i < p->n_out && status == TB_OK && p->is_output[index]; i++)
     if (p->outputs[i] == index) { /* straight into the first output that it is */
@@ -175,8 +168,33 @@ tb_status tb_view_make(tb_planner *p, uint32_t index, tb_view *view) {
       p->buffers[view->buffer].index = (uint32_t)i;
       break;
     }
+  return status;
+}
+
+static tb_status make_view(tb_planner *p, uint32_t index, bool rows, tb_view *view) {
+  const tb_node *node = p->graph->nodes[index];
+  bool found;
+  tb_status status = tb_place_at_home(p, index, view, &found);
+  if (found && rows) {
+    uint32_t axes = node->rank; /* up to the last that has a length */
+    while (axes > 0 && node->dims[axes - 1] == 1)
+      axes--;
+    found = axes == 0 || view->strides[axes - 1] == 1;
+  } else if (found) {
+    found = tb_view_is_contiguous(node, view);
+  }
+  if (status == TB_OK && !found)
+    status = own_view(p, index, view);
   p->views[index] = *view;
   return status;
+}
+
+tb_status tb_view_make(tb_planner *p, uint32_t index, tb_view *view) {
+  return make_view(p, index, false, view);
+}
+
+tb_status tb_view_make_rows(tb_planner *p, uint32_t index, tb_view *view) {
+  return make_view(p, index, true, view);
 }
 
 /* ---- copies ---- */

@@ -96,6 +96,25 @@ typedef struct tb_kernel_sampled {
                   const void *value, const void *b, size_t ldb, void *out, size_t ldo);
 } tb_kernel_sampled;
 
+/* One head of attention: out[queries×value_width] = softmax(scale q[queries×width] k[keys×width]ᵀ + bias) v, and from
+ * bar, the cotangent of out, those of q, k and v.  bias[queries×keys] may be NULL.  A query sees the first seen[.] ≥ 1
+ * keys, with NULL all of them; what it does not see has weight 0, and keys that no query of a block sees are not read.
+ * scratch: elements, of either. */
+typedef struct tb_attention {
+  size_t queries, keys, width, value_width;
+  double scale;
+  const int32_t *seen;                      /* [queries] */
+  size_t ld_q, ld_k, ld_v, ld_bias, ld_out; /* ld_out also of bar */
+  size_t ld_q_bar, ld_k_bar, ld_v_bar;
+} tb_attention;
+typedef struct tb_kernel_attention {
+  size_t (*scratch)(const tb_attention *, bool reverse);
+  void (*forward)(const tb_attention *, const void *q, const void *k, const void *v, const void *bias, void *out,
+                  void *scratch);
+  void (*backward)(const tb_attention *, const void *q, const void *k, const void *v, const void *bias, const void *bar,
+                   void *q_bar, void *k_bar, void *v_bar, void *scratch);
+} tb_kernel_attention;
+
 typedef struct tb_kernels {
   const char *name; /* "generic", "v2", "v3", "v4" */
   tb_dtype dtype;
@@ -108,6 +127,7 @@ typedef struct tb_kernels {
   const tb_kernel_move *move;
   const tb_kernel_factor *factor;
   const tb_kernel_sampled *sampled;
+  const tb_kernel_attention *attention;
   double (*peak)(void); /* multiply-adds counted twice, per second on this core, measured for some milliseconds */
 } tb_kernels;
 

@@ -2,21 +2,16 @@
  * compiler turns into vectors; the same formula gives the same bits in every lane and every table with fused
  * multiply-adds.
  *
- * exp:   x = n log 2 + r, |r| ≤ log(2)/2; 2ⁿ is applied in two halves, so that denormal results round once.
+ * exp:   in exponential.h.
  * log:   x = 2^e m, m in [√½, √2), log m by s = (m − 1)/(m + 1) (Sun's fdlibm).
  * Φ(−t): exp(−t²/2) M(t), t ≥ 0, with Mills's ratio M as a polynomial in (t − a)/(t + a), and t² carried in two pieces:
  *        GELU and its derivatives keep their relative accuracy down to the smallest number.
  * Largest errors in units of the last place, measured by tests/engine/test_math.c, stand in tb_kernel_bounds there. */
-#include "engine/kernels/polynomials.h"
+#include "engine/kernels/exponential.h"
 
 /* ---- constants ---- */
 
 #if TB_REAL_BITS == 32
-#define ROUNDER   12582912.0f /* 1.5·2²³: adding it rounds to an integer, kept in the low bits */
-#define LN2_HIGH  0.693359375f
-#define LN2_LOW   -2.12194440e-4f
-#define EXP_LEAST -104.0f
-#define EXP_MOST  89.0f
 #define TAIL_MOST 15.2f /* t³ exp(−t²/2) = 0 beyond */
 #define ERF_MOST  10.6f
 #define LEAST     1.17549435e-38f /* normal */
@@ -24,11 +19,6 @@
 #define LIFT_LOG  25.0f
 #define TURN_MOST 30000.0f /* sin and cos reduce up to here; the C library's beyond */
 #else
-#define ROUNDER   6755399441055744.0 /* 1.5·2⁵² */
-#define LN2_HIGH  6.93147180369123816490e-01
-#define LN2_LOW   1.90821492927058770002e-10
-#define EXP_LEAST -746.0
-#define EXP_MOST  710.0
 #define TAIL_MOST 39.2
 #define ERF_MOST  27.6
 #define LEAST     2.2250738585072014e-308
@@ -36,12 +26,10 @@
 #define LIFT_LOG  54.0
 #define TURN_MOST 1e6
 #endif
-#define LOG2_E          REAL(1.44269504088896340736)
 #define SQRT_HALF       REAL(0.70710678118654752440)
 #define SQRT_2          REAL(1.41421356237309504880)
 #define INV_SQRT_2PI    REAL(0.39894228040143267794)
 #define TWO_INV_SQRT_PI REAL(1.12837916709551257390)
-#define INFINITE        ((real)__builtin_inff())
 #define NOT_A_NUMBER    ((real)__builtin_nanf(""))
 
 INLINE real magnitude(real x) {
@@ -53,43 +41,7 @@ INLINE real with_sign(real size, real sign) {
   return as_real((integer)(((natural)as_integer(size) & ~bit) | ((natural)as_integer(sign) & bit)));
 }
 
-/* x, but no more than most; NaN stays */
-INLINE real at_most(real x, real most) {
-  return x > most ? most : x;
-}
-
-INLINE real at_least(real x, real least) {
-  return x < least ? least : x;
-}
-
 /* ---- exp ---- */
-
-/* exp(x) = (1 + rest)·first·second with powers of two */
-typedef struct split {
-  real rest, first, second;
-} split;
-
-INLINE real power_of_two(integer n) {
-  return as_real((integer)(((natural)n + EXPONENT_BIAS) << MANTISSA_BITS));
-}
-
-/* of the integers that two numbers near ROUNDER carry in their low bits */
-INLINE integer difference(real a, real b) {
-  return (integer)((natural)as_integer(a) - (natural)as_integer(b));
-}
-
-INLINE split exp_split(real x) {
-  const real t = fused(x, LOG2_E, ROUNDER), n = t - ROUNDER;
-  const real r = fused(n, -LN2_LOW, fused(n, -LN2_HIGH, x));
-  const integer whole = difference(t, ROUNDER), half = difference(fused(n, REAL(0.5), ROUNDER), ROUNDER);
-  return (split){ fused(r * r, exp_rest(r), r), power_of_two(half),
-                  power_of_two((integer)((natural)whole - (natural)half)) };
-}
-
-INLINE real exp_(real x) {
-  const split s = exp_split(at_least(at_most(x, EXP_MOST), EXP_LEAST));
-  return (1 + s.rest) * s.first * s.second;
-}
 
 INLINE real expm1_(real x) {
   const split s = exp_split(at_least(at_most(x, EXP_MOST), -60));

@@ -15,20 +15,37 @@ INLINE void transpose_square(const real *a, size_t lda, real *out, size_t ldo) {
   UNROLL for (int i = 0; i < LANES; i++) store(out + (size_t)i * ldo, r[i]);
 }
 
+/* A part of a square: rows and columns that are not there are not touched. */
+INLINE void transpose_part(size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
+#if defined(__AVX512F__)
+  vector r[LANES], s[LANES];
+  UNROLL for (int i = 0; i < LANES; i++) r[i] = load_part(a + (size_t)i * lda, (size_t)i < rows ? cols : 0);
+  UNROLL for (int stage = 1; stage < LANES; stage *= 2) {
+    UNROLL for (int i = 0; i < LANES / 2; i++) {
+      s[2 * i] = INTERLEAVE_LOW(r[i], r[i + LANES / 2]);
+      s[2 * i + 1] = INTERLEAVE_HIGH(r[i], r[i + LANES / 2]);
+    }
+    UNROLL for (int i = 0; i < LANES; i++) r[i] = s[i];
+  }
+  UNROLL for (int i = 0; i < LANES; i++) store_part(out + (size_t)i * ldo, r[i], (size_t)i < cols ? rows : 0);
+#else
+  for (size_t i = 0; i < rows; i++)
+    for (size_t j = 0; j < cols; j++)
+      out[j * ldo + i] = a[i * lda + j];
+#endif
+}
+
 void NAME(transpose)(size_t rows, size_t cols, const void *a_, size_t lda, void *out_, size_t ldo) {
   const real *a = a_;
   real *out = out_;
-  const size_t whole_rows = rows / LANES * LANES, whole_cols = cols / LANES * LANES;
-  for (size_t r = 0; r < whole_rows; r += LANES) {
-    for (size_t c = 0; c < whole_cols; c += LANES)
-      transpose_square(a + r * lda + c, lda, out + c * ldo + r, ldo);
-    for (size_t c = whole_cols; c < cols; c++)
-      for (size_t i = r; i < r + LANES; i++)
-        out[c * ldo + i] = a[i * lda + c];
-  }
-  for (size_t r = whole_rows; r < rows; r++)
-    for (size_t c = 0; c < cols; c++)
-      out[c * ldo + r] = a[r * lda + c];
+  for (size_t r = 0; r < rows; r += LANES)
+    for (size_t c = 0; c < cols; c += LANES) {
+      const size_t m = rows - r < LANES ? rows - r : LANES, n = cols - c < LANES ? cols - c : LANES;
+      if (m == LANES && n == LANES)
+        transpose_square(a + r * lda + c, lda, out + c * ldo + r, ldo);
+      else
+        transpose_part(m, n, a + r * lda + c, lda, out + c * ldo + r, ldo);
+    }
 }
 
 static void gather(size_t outer, size_t length, size_t inner, const void *a_, size_t count, const int32_t *index,

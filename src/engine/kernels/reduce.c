@@ -1,7 +1,7 @@
 /* Reductions, softmax and log-softmax.  Sums along a row keep 4 × MAX_LANES partial sums (element i goes to partial
  * i mod 4·MAX_LANES), added in a fixed tree: the same bits for every vector width.  Sums down columns go row by row, in
  * runs of RUN rows whose sums are added in order. */
-#include "engine/kernels/real.h"
+#include "engine/kernels/exponential.h"
 
 enum { GROUPS = 4, STRIPE = GROUPS * MAX_LANES, RUN = 64, BUFFER = 256 };
 
@@ -72,7 +72,6 @@ INLINE vector load_filled(const real *p, size_t count, real fill) {
     return t[0];                                                                                                       \
   }
 
-#define INFINITE ((real)__builtin_inff())
 ROW(row_sum, add, REAL(0.0))
 ROW(row_max, larger, -INFINITE)
 ROW(row_min, smaller, INFINITE)

@@ -39,5 +39,6 @@ const tb_kernels NAME(table) = {
   .move = &NAME(move),
   .factor = &NAME(factor),
   .sampled = &NAME(sampled),
+  .attention = &NAME(attention),
   .peak = peak,
 };
