@@ -26,13 +26,17 @@ typedef struct tb_option {
   const char *name;
   tb_option_type type;
   const char *fallback; /* default as typed; "" means unset (the study says in `summary` what happens then) */
-  const char *choices;  /* TB_CHOICE and words like data=sparse|FILE.csv: "a|b|c"; else NULL */
+  const char *choices;  /* TB_CHOICE and words like data=sparse|FILE.csv: "a|b|c", N: a whole number; else NULL */
   double least, most;   /* range of TB_INTEGER and TB_REAL, both ends allowed; least > most: no limit */
   bool open;            /* true: the lower end itself is not allowed */
   const char *summary;  /* one line: meaning and unit */
   const char *formula;  /* optional: where the option enters */
   const char *source;   /* optional: paper and section */
 } tb_option;
+
+/* Does a word given to this option name a file?  False for the choices of TB_FILE, and for a whole number where "N" is
+ * among them. */
+bool tb_option_names_file(const tb_option *, const char *word, size_t length);
 
 typedef struct tb_option_table {
   const char *title; /* "common", "natural gradient", … for help and docs */

@@ -540,6 +540,19 @@ const char *tb_config_origin(const tb_config *config, size_t i) {
   return config->entries[i].value.origin;
 }
 
+bool tb_option_names_file(const tb_option *option, const char *word, size_t length) {
+  if (option->type != TB_FILE || length == 0)
+    return false;
+  const bool number = strspn(word, "0123456789") >= length;
+  for (const char *choice = option->choices; choice && *choice;) {
+    size_t n = strcspn(choice, "|");
+    if ((n == length && strncmp(choice, word, n) == 0) || (number && n == 1 && *choice == 'N'))
+      return false;
+    choice += n + (choice[n] == '|');
+  }
+  return true;
+}
+
 const tb_option *tb_config_find(const tb_config *config, const char *name) {
   const entry *e = find(config, name);
   return e ? e->option : NULL;

@@ -292,7 +292,7 @@ double tb_hmm_filter_log_probability(const tb_hmm_filter *f) {
     return most;
   for (size_t k = 0; k < f->mixture->n_components; k++)
     sum += exp(log_joint(f, k) - most);
-  return most + log(sum);
+  return fmin(0, most + log(sum)); /* weights may sum to 1 and a rounding error */
 }
 
 void tb_hmm_filter_posterior(const tb_hmm_filter *f, double *posterior) {

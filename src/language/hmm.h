@@ -92,9 +92,10 @@ typedef struct tb_hmm_prompt {
 } tb_hmm_prompt;
 
 /* `count` prompts, prompt i being number i of the key.  One concept by weight; each example starts afresh: in GINC at a
- * random value and the prompt's one slot (1–9), else by the concept's start law.  Memory of the arena. */
-tb_status tb_hmm_prompts(tb_context *, tb_arena *, const tb_hmm *, size_t n, size_t k, size_t count, tb_key,
-                         tb_hmm_prompt **) TB_MUST_CHECK;
+ * random value and the prompt's one slot (1–9), else by the concept's start law.  undelimited: examples are drawn given
+ * that no delimiter is among their tokens; TB_FAILED where that is too rare.  Memory of the arena. */
+tb_status tb_hmm_prompts(tb_context *, tb_arena *, const tb_hmm *, size_t n, size_t k, bool undelimited, size_t count,
+                         tb_key, tb_hmm_prompt **) TB_MUST_CHECK;
 
 /* ---- the pattern of a prompt: n × (k tokens that are not the delimiter, the delimiter), then k − 1 such tokens ----
  */

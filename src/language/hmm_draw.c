@@ -77,31 +77,50 @@ void tb_hmm_sample(const tb_hmm *m, tb_key key, uint64_t index, size_t length, u
 /* ---- prompts ---- */
 
 typedef struct prompter {
+  tb_context *context;
   const tb_hmm *mixture;
   size_t n, k;
+  bool undelimited;
   tb_hmm_filter *filter;
   double *start; /* [S]: law of an example's first state */
   double *law;   /* [V] */
 } prompter;
 
+/* Example number `i` of a prompt, `count` tokens: drawn until there is no delimiter in it where that is asked for. */
+static tb_status draw_example(const prompter *p, const tb_hmm_component *c, tb_key key, size_t i, size_t count,
+                              uint32_t *tokens) {
+  enum { ATTEMPTS = 100000 };
+  const uint64_t width = 2 * p->k + 1, round = 1 + (p->n + 1) * width;
+  for (uint64_t attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const uint64_t place = 1 + attempt * round + i * width;
+    bool found = false;
+    walk(p->mixture, c, key, place + 1, pick(c->states, p->start, uniform(key, place)), count, tokens);
+    for (size_t t = 0; t < count && p->undelimited; t++)
+      found |= tokens[t] == p->mixture->delimiter;
+    if (!found)
+      return TB_OK;
+  }
+  return tb_fail(p->context, TB_FAILED, "option examples", "take examples=any, or smaller k",
+                 "no example of %zu tokens without a delimiter in %d draws", count, ATTEMPTS);
+}
+
 static tb_status draw(prompter *p, tb_arena *arena, tb_key key, tb_hmm_prompt *prompt) {
   const size_t component = pick_component(p->mixture, uniform(key, 0));
   const tb_hmm_component *c = &p->mixture->components[component];
-  const size_t slot =
-      1 + (size_t)tb_random_below((tb_key){ key.seed, key.step, tb_use("prompt slot") }, 0, TB_GINC_SLOTS - 1);
+  const tb_key slot_key = { key.seed, key.step, tb_use("prompt slot") };
+  const size_t slot = 1 + (size_t)tb_random_below(slot_key, 0, TB_GINC_SLOTS - 1);
   for (size_t j = 0; j < c->states; j++)
     p->start[j] = p->mixture->ginc ? (j % TB_GINC_SLOTS == slot ? 1.0 / TB_GINC_VALUES : 0) : c->start[j];
   const size_t length = tb_hmm_pattern_length(p->n, p->k);
   uint32_t *tokens = tb_arena_allocate(arena, length + 1, sizeof *tokens);
-  if (!tokens)
-    return TB_NO_MEMORY;
-  for (size_t i = 0; i <= p->n; i++) {
-    const uint64_t place = 1 + (uint64_t)i * (2 * p->k + 1);
-    const size_t first = pick(c->states, p->start, uniform(key, place)), at = i * (p->k + 1);
-    walk(p->mixture, c, key, place + 1, first, i < p->n ? p->k : p->k - 1, tokens + at);
+  tb_status status = tokens ? TB_OK : TB_NO_MEMORY;
+  for (size_t i = 0; i <= p->n && !status; i++) {
+    status = draw_example(p, c, key, i, i < p->n ? p->k : p->k - 1, tokens + i * (p->k + 1));
     if (i < p->n)
-      tokens[at + p->k] = (uint32_t)p->mixture->delimiter;
+      tokens[i * (p->k + 1) + p->k] = (uint32_t)p->mixture->delimiter;
   }
+  if (status)
+    return status;
   tb_hmm_filter_reset_at(p->filter, component, p->start);
   for (size_t t = length - (p->k - 1); t < length; t++)
     tb_hmm_filter_push(p->filter, tokens[t]);
@@ -112,9 +131,9 @@ static tb_status draw(prompter *p, tb_arena *arena, tb_key key, tb_hmm_prompt *p
   return TB_OK;
 }
 
-tb_status tb_hmm_prompts(tb_context *context, tb_arena *arena, const tb_hmm *m, size_t n, size_t k, size_t count,
-                         tb_key key, tb_hmm_prompt **prompts) {
-  prompter p = { .mixture = m, .n = n, .k = k };
+tb_status tb_hmm_prompts(tb_context *context, tb_arena *arena, const tb_hmm *m, size_t n, size_t k, bool undelimited,
+                         size_t count, tb_key key, tb_hmm_prompt **prompts) {
+  prompter p = { .context = context, .mixture = m, .n = n, .k = k, .undelimited = undelimited };
   tb_status status = tb_hmm_filter_new(context, m, &p.filter);
   *prompts = tb_arena_allocate(arena, count + 1, sizeof **prompts);
   p.start = tb_allocate(context, m->most_states, sizeof *p.start);

@@ -157,7 +157,7 @@ typedef struct drawer {
   tb_context *context;
   const tb_hmm *mixture;
   size_t n, k, length, total; /* total: states of all components */
-  double *log_alpha;          /* [length, total]: filtered laws of the hidden state, by component, given the classes */
+  double *log_alpha, *alpha;  /* [length, total]: filtered laws of the hidden state, by component, given the classes */
   double *posterior;          /* [n_components] of the concept given the pattern */
   double *weight;             /* [S] or [V] scratch */
   uint32_t *tokens;           /* [length] */
@@ -177,6 +177,8 @@ static tb_status filter_pattern(drawer *d) {
       tb_hmm_filter_states(filter, c, d->log_alpha + t * d->total + at);
     }
   }
+  for (size_t i = 0; i < d->length * d->total && !status; i++)
+    d->alpha[i] = exp(d->log_alpha[i]);
   if (!status) {
     tb_hmm_filter_reset(filter, SIZE_MAX);
     for (size_t t = 0; t < d->length; t++)
@@ -215,6 +217,23 @@ static uint32_t emit_of_class(const drawer *d, const tb_hmm_component *c, size_t
   return (uint32_t)pick_weighted(V, d->weight, u);
 }
 
+/* weight[S] ∝ α_t(i) T(i, next), in logarithms where the products underflow. */
+static void backward_weights(drawer *d, const tb_hmm_component *c, size_t at, bool last, size_t next) {
+  const double *alpha = d->alpha + at, *log_alpha = d->log_alpha + at;
+  const size_t S = c->states;
+  double total = 0, most = -INFINITY;
+  for (size_t i = 0; i < S; i++)
+    total += d->weight[i] = alpha[i] * (last ? 1 : c->transition[i * S + next]);
+  if (total > 1e-280)
+    return;
+  for (size_t i = 0; i < S; i++) {
+    d->weight[i] = log_alpha[i] + (last ? 0 : c->log_transition[i * S + next]);
+    most = fmax(most, d->weight[i]);
+  }
+  for (size_t i = 0; i < S; i++)
+    d->weight[i] = exp(d->weight[i] - most);
+}
+
 /* Prefix number key.step, drawn from p given the pattern: the concept, then the hidden path from its end to its
  * beginning, then tokens. */
 static void draw_prefix(drawer *d, tb_key key) {
@@ -222,20 +241,12 @@ static void draw_prefix(drawer *d, tb_key key) {
   tb_random_uniform(key, 0, 1, u);
   const size_t component = pick_weighted(d->mixture->n_components, d->posterior, u[0]);
   const tb_hmm_component *c = &d->mixture->components[component];
-  const double *alpha = d->log_alpha;
+  size_t offset = 0, state = 0;
   for (size_t k = 0; k < component; k++)
-    alpha += d->mixture->components[k].states;
-  size_t state = 0;
+    offset += d->mixture->components[k].states;
   for (size_t t = d->length; t-- > 0;) {
-    const double *log_alpha = alpha + t * d->total;
-    double most = -INFINITY;
     tb_random_uniform(key, 1 + 2 * t, 2, u);
-    for (size_t i = 0; i < c->states; i++) {
-      d->weight[i] = log_alpha[i] + (t + 1 < d->length ? c->log_transition[i * c->states + state] : 0);
-      most = fmax(most, d->weight[i]);
-    }
-    for (size_t i = 0; i < c->states; i++)
-      d->weight[i] = exp(d->weight[i] - most);
+    backward_weights(d, c, t * d->total + offset, t + 1 == d->length, state);
     state = pick_weighted(c->states, d->weight, u[0]);
     d->tokens[t] = emit_of_class(d, c, state, tb_hmm_pattern_delimiter(d->k, t), u[1]);
   }
@@ -279,15 +290,17 @@ static tb_status by_draws(tb_context *context, const tb_hmm *m, size_t n, size_t
     d.total += m->components[c].states;
   const size_t scratch = m->most_states > m->n_tokens ? m->most_states : m->n_tokens;
   d.log_alpha = tb_allocate(context, d.length * d.total, sizeof *d.log_alpha);
+  d.alpha = tb_allocate(context, d.length * d.total, sizeof *d.alpha);
   d.posterior = tb_allocate(context, m->n_components, sizeof *d.posterior);
   d.weight = tb_allocate(context, scratch, sizeof *d.weight);
   d.tokens = tb_allocate(context, d.length, sizeof *d.tokens);
-  tb_status status = d.log_alpha && d.posterior && d.weight && d.tokens ? TB_OK : TB_NO_MEMORY;
+  tb_status status = d.log_alpha && d.alpha && d.posterior && d.weight && d.tokens ? TB_OK : TB_NO_MEMORY;
   if (!status)
     status = filter_pattern(&d);
   if (!status)
     status = estimate(&d, draws, key, swap);
   tb_release(context, d.log_alpha);
+  tb_release(context, d.alpha);
   tb_release(context, d.posterior);
   tb_release(context, d.weight);
   tb_release(context, d.tokens);

@@ -14,18 +14,6 @@
 
 /* ---- paths ---- */
 
-static bool is_path(const tb_option *option, const char *text) {
-  if (option->type != TB_FILE || !*text)
-    return false;
-  for (const char *choice = option->choices; choice && *choice;) {
-    size_t n = strcspn(choice, "|");
-    if (strlen(text) == n && strncmp(choice, text, n) == 0)
-      return false;
-    choice += n + (choice[n] == '|');
-  }
-  return true;
-}
-
 static const char *working_folder(char buffer[PATH_MAX]) {
   return getcwd(buffer, PATH_MAX) ? buffer : "";
 }
@@ -128,7 +116,7 @@ static void add_scalar(tb_text *out, const char *text) {
 
 static void add_value(tb_text *out, const tb_option *option, const char *text) {
   char path[PATH_MAX];
-  if (is_path(option, text) && realpath(text, path))
+  if (tb_option_names_file(option, text, strlen(text)) && realpath(text, path))
     text = path;
   if (option->type == TB_REALS && *text)
     tb_text_format(out, "[%s]", text); /* a list reads better, and means the same */

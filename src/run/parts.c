@@ -26,23 +26,13 @@ tb_status tb_assignment_fail(tb_context *context, const tb_assignment *at, bool 
   return status;
 }
 
-static bool among_choices(const tb_option *option, const char *word, size_t length) {
-  for (const char *choice = option->choices; choice && *choice;) {
-    size_t n = strcspn(choice, "|");
-    if (n == length && strncmp(choice, word, n) == 0)
-      return true;
-    choice += n + (choice[n] == '|');
-  }
-  return false;
-}
-
 const char *tb_assignment_rebase(tb_arena *arena, const tb_option *option, const char *text, const char *folder) {
   if (option->type != TB_FILE || !*folder || !*text)
     return text;
   const char *joined = "";
   for (const char *s = text; joined;) {
     size_t n = strcspn(s, ",");
-    bool keep = n == 0 || s[0] == '/' || among_choices(option, s, n);
+    bool keep = s[0] == '/' || !tb_option_names_file(option, s, n);
     joined =
         tb_arena_format(arena, "%s%s%s%.*s%s", joined, keep ? "" : folder, keep ? "" : "/", (int)n, s, s[n] ? "," : "");
     if (!s[n])

@@ -1,7 +1,8 @@
 /* The table of all studies: one line each.  A study's record says everything else. */
+#include "study/icl.h"
 #include "study/separable.h"
 
-static const tb_study *const studies[] = { &tb_study_separable, NULL };
+static const tb_study *const studies[] = { &tb_study_separable, &tb_study_icl, NULL };
 
 const tb_study *const *tb_studies(void) {
   return studies;

@@ -280,7 +280,7 @@ static void ginc_is_made_as_published(void **state) {
     assert_memory_equal(m->components[k].first, again->components[k].first, 51 * sizeof(uint32_t));
     assert_memory_equal(m->components[k].emitter, again->components[k].emitter, 100 * sizeof(uint32_t));
   }
-  assert_int_equal(tb_hmm_prompts(c, arena, again, 4, 5, 50, (tb_key){ 1, 0, tb_use("prompts") }, &prompts), TB_OK);
+  assert_int_equal(tb_hmm_prompts(c, arena, again, 4, 5, false, 50, (tb_key){ 1, 0, tb_use("prompts") }, &prompts), TB_OK);
   for (size_t i = 0; i < 50; i++) {
     assert_int_equal(prompts[i].length, 4 * 6 + 4);
     for (size_t e = 0; e < 4; e++) {
@@ -288,6 +288,10 @@ static void ginc_is_made_as_published(void **state) {
       assert_int_not_equal(prompts[i].tokens[6 * e], 0); /* the prompt's slot is not the delimiter's */
     }
   }
+  assert_int_equal(tb_hmm_prompts(c, arena, again, 4, 5, true, 50, (tb_key){ 1, 0, tb_use("prompts") }, &prompts),
+                   TB_OK);
+  for (size_t i = 0; i < 50; i++)
+    assert_true(tb_hmm_pattern_matches(again, 4, 5, prompts[i].length, prompts[i].tokens));
   tb_hmm_free(m);
   tb_hmm_free(again);
   tb_arena_free(arena);
@@ -435,7 +439,7 @@ static void every_failing_allocation_is_told(void **state) {
     if (!status)
       status = tb_hmm_smooth(c, mixture, 0.1, &smooth);
     if (!status)
-      status = tb_hmm_prompts(c, arena, smooth, 2, 2, 3, (tb_key){ 0 }, &prompts);
+      status = tb_hmm_prompts(c, arena, smooth, 2, 2, true, 3, (tb_key){ 0 }, &prompts);
     if (!status)
       status = tb_hmm_swap_cost(c, smooth, 1, 2, 100, 3, (tb_key){ 0 }, &swap);
     if (!status)

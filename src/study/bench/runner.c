@@ -24,6 +24,7 @@ static const tb_workload_record *const workloads[] = {
   &tb_workload_flow,
   &tb_workload_svm,
   &tb_workload_decode,
+  &tb_workload_icl_bayes,
   NULL,
 };
 

@@ -1,0 +1,197 @@
+/* The exact predictor of the study `icl`: Bayes' law of the next token after documents and prompts, the share of
+ * prompts that the pre-training law cannot have produced, and what it costs to overwrite the in-context prediction.
+ *
+ * A checkpoint holds the answers so far; the rest follows from the configuration. */
+#include <math.h>
+#include <string.h>
+
+#include "study/icl.h"
+
+static const char magic[8] = "iclb-01";
+
+typedef struct progress {
+  char magic[8];
+  uint64_t documents, prompts; /* of the configuration */
+  uint64_t document, prompt;   /* done */
+} progress;
+
+typedef struct evaluation {
+  icl *s;
+  tb_run *run;
+  progress done;
+  double *nats; /* [documents] −ln p of each */
+  icl_answer *answers;
+  tb_hmm_filter *filter;
+  double *law, *posterior;
+} evaluation;
+
+/* ---- checkpoints ---- */
+
+static tb_status save(evaluation *e) {
+  const size_t nats = e->done.documents * sizeof *e->nats, answers = e->done.prompts * sizeof *e->answers;
+  char *block = tb_allocate(e->s->context, sizeof e->done + nats + answers, 1);
+  if (!block)
+    return TB_NO_MEMORY;
+  memcpy(block, &e->done, sizeof e->done);
+  memcpy(block + sizeof e->done, e->nats, nats);
+  memcpy(block + sizeof e->done + nats, e->answers, answers);
+  tb_status status = tb_run_checkpoint_save(e->run, block, sizeof e->done + nats + answers);
+  tb_release(e->s->context, block);
+  return status;
+}
+
+static tb_status load(evaluation *e) {
+  const void *block;
+  size_t size;
+  progress done;
+  const size_t nats = e->done.documents * sizeof *e->nats, answers = e->done.prompts * sizeof *e->answers;
+  tb_status status = tb_run_checkpoint_load(e->run, &block, &size);
+  if (status || !block)
+    return status;
+  if (size >= sizeof done)
+    memcpy(&done, block, sizeof done);
+  if (size != sizeof done + nats + answers || memcmp(done.magic, magic, sizeof magic) != 0 ||
+      done.documents != e->done.documents || done.prompts != e->done.prompts)
+    return tb_fail(e->s->context, TB_FAILED, "checkpoint", "start the run afresh", "the checkpoint is not of this run");
+  e->done = done;
+  memcpy(e->nats, (const char *)block + sizeof done, nats);
+  memcpy(e->answers, (const char *)block + sizeof done + nats, answers);
+  return TB_OK;
+}
+
+static tb_status pause_here(evaluation *e) {
+  const double total = (double)(e->done.documents + e->done.prompts);
+  tb_run_progress(e->run, (double)(e->done.document + e->done.prompt) / fmax(total, 1), "exact prediction");
+  if (tb_run_should_stop(e->run)) {
+    tb_status status = save(e);
+    return status ? status : tb_run_stop_status(e->run);
+  }
+  return tb_run_checkpoint_due(e->run) ? save(e) : TB_OK;
+}
+
+/* ---- documents and prompts ---- */
+
+static void push_all(tb_hmm_filter *filter, size_t length, const uint32_t *tokens) {
+  tb_hmm_filter_reset(filter, SIZE_MAX);
+  for (size_t t = 0; t < length; t++)
+    tb_hmm_filter_push(filter, tokens[t]);
+}
+
+static void answer(evaluation *e, const tb_hmm_prompt *prompt, icl_answer *a) {
+  const icl *s = e->s;
+  size_t first, second;
+  push_all(e->filter, prompt->length, prompt->tokens);
+  *a = (icl_answer){ .prediction = UINT32_MAX, .altered = UINT32_MAX, .posterior = NAN };
+  a->log_probability = tb_hmm_filter_log_probability(e->filter);
+  if (a->log_probability == -INFINITY)
+    return;
+  tb_hmm_filter_law(e->filter, e->law);
+  tb_hmm_top_two(s->mixture->n_tokens, e->law, &first, &second);
+  a->prediction = (uint32_t)first;
+  a->probability = e->law[first];
+  a->altered = tb_hmm_pattern_matches(s->mixture, s->n, s->k, prompt->length, prompt->tokens) ? (uint32_t)second
+                                                                                              : (uint32_t)first;
+  if (prompt->component < s->mixture->n_components) {
+    tb_hmm_filter_posterior(e->filter, e->posterior);
+    a->posterior = e->posterior[prompt->component];
+  }
+}
+
+static tb_status evaluate(evaluation *e) {
+  tb_status status = TB_OK;
+  for (; e->done.document < e->done.documents && !status; status = pause_here(e)) {
+    const icl_document *d = &e->s->documents[e->done.document];
+    push_all(e->filter, d->length, d->tokens);
+    e->nats[e->done.document++] = -tb_hmm_filter_log_probability(e->filter);
+  }
+  while (e->done.prompt < e->done.prompts && !status) {
+    answer(e, &e->s->prompts[e->done.prompt], &e->answers[e->done.prompt]);
+    if (++e->done.prompt % 16 == 0)
+      status = pause_here(e);
+  }
+  return status;
+}
+
+/* ---- metrics ---- */
+
+/* Mean over tokens, and its standard error over documents. */
+static tb_status report_documents(evaluation *e, tb_metrics *metrics) {
+  double nats = 0, tokens = 0, squares = 0;
+  const size_t count = e->s->document_count;
+  if (count == 0)
+    return TB_OK;
+  for (size_t i = 0; i < count; i++) {
+    nats += e->nats[i];
+    tokens += (double)e->s->documents[i].length;
+  }
+  const double nll = nats / tokens;
+  for (size_t i = 0; i < count; i++) {
+    const double off = e->nats[i] - nll * (double)e->s->documents[i].length;
+    squares += off * off;
+  }
+  tb_status status = tb_metrics_real(metrics, "nll", nll);
+  if (status || count < 2)
+    return status;
+  const double scale = (double)count / (double)(count - 1);
+  return tb_metrics_real(metrics, "nll.se", isinf(nll) ? NAN : sqrt(scale * squares) / tokens);
+}
+
+static tb_status report_swap(evaluation *e, tb_metrics *metrics) {
+  enum { MOST_PREFIXES = 1000000 };
+  const icl *s = e->s;
+  tb_hmm_swap swap;
+  const tb_key key = { (uint64_t)tb_config_integer(s->config, "seed"), 0, tb_use("icl prefixes") };
+  tb_status status = tb_hmm_swap_cost(s->context, s->mixture, s->n, s->k, MOST_PREFIXES,
+                                      (size_t)tb_config_integer(s->config, "draws"), key, &swap);
+  if (!status)
+    status = tb_metrics_real(metrics, "kl", swap.kl);
+  if (!status)
+    status = tb_metrics_real(metrics, "log_kl", swap.log_kl);
+  if (!status && !swap.exact)
+    status = tb_metrics_real(metrics, "kl.se", swap.se);
+  if (!status)
+    status = tb_metrics_integer(metrics, "kl.prefixes", (int64_t)swap.prefixes);
+  return status;
+}
+
+static tb_status report(evaluation *e) {
+  tb_metrics *metrics = tb_run_metrics(e->run);
+  const icl *s = e->s;
+  double log_probability;
+  tb_status status = tb_metrics_real(metrics, "t", 0);
+  if (!status)
+    status = icl_report_answers(s, e->run, e->answers);
+  if (!status)
+    status = report_documents(e, metrics);
+  if (!status)
+    status = tb_hmm_pattern_log_probability(s->context, s->mixture, s->n, s->k, &log_probability);
+  if (!status)
+    status = tb_metrics_real(metrics, "prompt_probability", exp(log_probability));
+  if (!status)
+    status = tb_metrics_real(metrics, "log_prompt_probability", log_probability);
+  if (!status && s->swap)
+    status = report_swap(e, metrics);
+  if (!status)
+    status = tb_run_snapshot(e->run, metrics);
+  return status ? status : tb_metrics_word(metrics, "stopped", "steps");
+}
+
+tb_status icl_run_bayes(icl *s, tb_run *run) {
+  evaluation e = { .s = s, .run = run, .done = { .documents = s->document_count, .prompts = s->prompt_count } };
+  memcpy(e.done.magic, magic, sizeof magic);
+  e.nats = tb_arena_allocate(s->arena, s->document_count + 1, sizeof *e.nats);
+  e.answers = tb_arena_allocate(s->arena, s->prompt_count + 1, sizeof *e.answers);
+  e.law = tb_arena_allocate(s->arena, s->mixture->n_tokens, sizeof *e.law);
+  e.posterior = tb_arena_allocate(s->arena, s->mixture->n_components, sizeof *e.posterior);
+  tb_status status = e.nats && e.answers && e.law && e.posterior ? TB_OK : TB_NO_MEMORY;
+  if (!status)
+    status = tb_hmm_filter_new(s->context, s->mixture, &e.filter);
+  if (!status)
+    status = load(&e);
+  if (!status)
+    status = evaluate(&e);
+  if (!status)
+    status = report(&e);
+  tb_hmm_filter_free(e.filter);
+  return status;
+}

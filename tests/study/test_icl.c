@@ -1,0 +1,209 @@
+/* The study `icl` as a user runs it: small cases worked by hand, files read back, the same bits after a stop. */
+#include "../testing.h"
+
+#include <ftw.h>
+#include <math.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include <language/hmm.h>
+#include <tiebreak/tiebreak.h>
+
+static tb_context *context;
+static char root[64], mixture[80], prompts[80];
+
+static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *where) {
+  return remove(path);
+}
+
+static void write_file(const char *path, const char *content) {
+  assert_int_equal(tb_file_write(context, path, content, strlen(content)), TB_OK);
+}
+
+static int setup(void **state) {
+  context = tb_context_new(NULL, NULL);
+  snprintf(root, sizeof root, "/tmp/tiebreak-icl-%d", (int)getpid());
+  snprintf(mixture, sizeof mixture, "%s/two.json", root);
+  snprintf(prompts, sizeof prompts, "%s/prompts.csv", root);
+  if (!context || tb_folder_create(context, root))
+    return -1;
+  /* concept 0 says a, then a or /; concept 1 says b, then b or / */
+  write_file(mixture, "{\"tokens\":[\"/\",\"a\",\"b\"],\"delimiter\":\"/\",\"components\":["
+                      "{\"weight\":0.75,\"start\":[1,0],\"transition\":[[0.5,0.5],[1,0]],\"emission\":[1,0]},"
+                      "{\"weight\":0.25,\"start\":[1,0],\"transition\":[[0.25,0.75],[1,0]],\"emission\":[2,0]}]}");
+  write_file(prompts, "prompt,label\na / a,a\n\"b / b\",b\na b,a\n\"\",b\na /,a\n");
+  return 0;
+}
+
+static int teardown(void **state) {
+  nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+  tb_context_free(context);
+  return 0;
+}
+
+/* A batch from "key=value key=value"; M and P stand for the files above. */
+static tb_batch *batch_of(const char *words) {
+  tb_assignment assignments[24] = { 0 };
+  tb_batch *batch;
+  size_t count = 0;
+  char *copy = strdup(words), *rest = copy;
+  for (char *word; (word = strsep(&rest, " "));) {
+    char *value = strchr(word, '=');
+    *value++ = 0;
+    value = strcmp(value, "M") == 0 ? mixture : strcmp(value, "P") == 0 ? prompts : value;
+    assignments[count++] = (tb_assignment){ .key = word, .text = value, .origin = "command line" };
+  }
+  if (tb_batch_new(context, "icl", count, assignments, &batch))
+    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
+  free(copy);
+  return batch;
+}
+
+static tb_record *run(const char *words) {
+  const tb_run_options options = { .folder = root, .threads = 1 };
+  tb_batch *batch = batch_of(words);
+  tb_record *record;
+  if (tb_batch_run(context, batch, &options))
+    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
+  assert_int_equal(tb_record_open(context, tb_batch_run_folder(batch, 0), &record), TB_OK);
+  tb_batch_free(batch);
+  return record;
+}
+
+static void is_real(const tb_record *r, const char *name, double expected) {
+  const double value = tb_metrics_get(tb_record_outcome(r)->metrics, name);
+  if (value != expected && !(fabs(value - expected) <= 1e-13 * fmax(1, fabs(expected))))
+    fail_msg("%s is %.17g, expected %.17g", name, value, expected);
+}
+
+static char *text_of(const tb_record *r, const char *name) {
+  char path[600], *text;
+  size_t size;
+  snprintf(path, sizeof path, "%s/%s", tb_record_folder(r), name);
+  assert_int_equal(tb_file_read(context, path, &text, &size), TB_OK);
+  return text;
+}
+
+/* ---- worked by hand ---- */
+
+static void a_users_prompts(void **state) {
+  tb_record *r = run("hmm=M prompts=P n=1 k=1");
+  /* after "a / a": / and a equally likely, the earlier token is taken; after "b / b": /; "a b" is impossible; after
+   * nothing: a; after "a /": a */
+  is_real(r, "accuracy", 1 / 5.0);
+  is_real(r, "accuracy.possible_only", 1 / 4.0);
+  is_real(r, "zero_probability_share", 1 / 5.0);
+  is_real(r, "prompt_probability", 0.75 * 0.5 + 0.25 * 0.75);
+  char *text = text_of(r, "prompts.csv");
+  static const struct {
+    const char *start;
+    double probability, log_probability;
+    int correct;
+  } rows[] = { { "a / a,a,/,", 0.5, -0.98082925301172619, 0 },
+               { "b / b,b,/,", 0.75, -1.6739764335716716, 0 },
+               { "a b,a,,,-inf,0", NAN, NAN, 0 },
+               { "\"\",b,a,", 0.75, 0, 0 },
+               { "a /,a,a,", 1, -0.98082925301172619, 1 } };
+  char *line = strtok(text, "\n");
+  assert_string_equal(line, "prompt,label,prediction,prediction_probability,log_probability,correct");
+  for (size_t i = 0; i < 5; i++) {
+    double probability, log_probability;
+    int correct;
+    line = strtok(NULL, "\n");
+    assert_memory_equal(line, rows[i].start, strlen(rows[i].start));
+    if (isnan(rows[i].probability))
+      continue;
+    assert_int_equal(sscanf(line + strlen(rows[i].start), "%lf,%lf,%d", &probability, &log_probability, &correct), 3);
+    assert_true(fabs(probability - rows[i].probability) < 1e-14);
+    assert_true(fabs(log_probability - rows[i].log_probability) < 1e-14 && log_probability <= 0);
+    assert_int_equal(correct, rows[i].correct);
+  }
+  tb_release(context, text);
+  tb_record_free(r);
+}
+
+static void swapping_by_hand(void **state) {
+  /* the one prefix kind of n = 1, k = 1 is (x, /): what follows has probability 1, so the second likeliest has 0 */
+  tb_record *r = run("hmm=M prompts=P n=1 k=1 alter=swap");
+  is_real(r, "kl", INFINITY);
+  is_real(r, "accuracy.altered", 0);
+  tb_record_free(r);
+  /* n = 0, k = 1: the empty prefix, 3/4 against 1/4 */
+  r = run("hmm=M prompts=P n=0 k=1 alter=swap");
+  is_real(r, "kl", 0.5 * log(3));
+  is_real(r, "kl.prefixes", 1);
+  is_real(r, "accuracy.altered", 2 / 5.0);
+  tb_record_free(r);
+}
+
+static void documents_are_measured(void **state) {
+  char path[100], words[200];
+  snprintf(path, sizeof path, "%s/documents.txt", root);
+  write_file(path, "a / a\n\n  b b\r\n");
+  snprintf(words, sizeof words, "hmm=M prompts=P documents=%s", path);
+  tb_record *r = run(words);
+  is_real(r, "nll", -(log(0.75 * 0.5) + log(0.25 * 0.25)) / 5);
+  tb_record_free(r);
+  write_file(path, "a b\n");
+  r = run(words);
+  is_real(r, "nll", INFINITY);
+  tb_record_free(r);
+}
+
+static void the_mixture_used_is_written(void **state) {
+  char path[600];
+  tb_hmm *m;
+  tb_record *r = run("hmm=M prompts=P smoothing=0.1");
+  is_real(r, "zero_probability_share", 1 / 5.0); /* "a b" stays impossible: concept 0 never says b */
+  snprintf(path, sizeof path, "%s/hmm.json", tb_record_folder(r));
+  assert_int_equal(tb_hmm_read(context, path, &m), TB_OK);
+  assert_true(fabs(m->components[1].transition[1] - (0.9 * 0.75 + 0.05)) < 1e-15);
+  tb_hmm_free(m);
+  tb_record_free(r);
+}
+
+/* ---- stopping ---- */
+
+static void the_same_bits_after_a_stop(void **state) {
+  const char *words = "n=8 k=4 prompts=3000 documents=50 length=200 alter=swap draws=50 seed=3";
+  tb_record *whole = run(words), *pieces;
+  tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.02, .checkpoint_seconds = 1e-9 };
+  tb_batch *batch = batch_of(words);
+  char folder[600];
+  int stops = 0;
+  tb_status status = tb_batch_run(context, batch, &options);
+  snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
+  tb_batch_free(batch);
+  for (; status == TB_STOPPED; stops++) {
+    options.time_limit = stops < 4 ? 0.02 : 0;
+    assert_int_equal(tb_batch_open(context, folder, &batch), TB_OK);
+    status = tb_batch_run(context, batch, &options);
+    tb_batch_free(batch);
+  }
+  assert_int_equal(status, TB_OK);
+  assert_true(stops > 0);
+  assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
+  char *expected = text_of(whole, "prompts.csv"), *resumed = text_of(pieces, "prompts.csv");
+  assert_string_equal(resumed, expected);
+  static const char *const names[] = { "accuracy", "nll", "kl", "kl.se", "prompt_probability", "posterior" };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const double a = tb_metrics_get(tb_record_outcome(whole)->metrics, names[i]);
+    const double b = tb_metrics_get(tb_record_outcome(pieces)->metrics, names[i]);
+    assert_memory_equal(&a, &b, sizeof a);
+  }
+  tb_release(context, expected);
+  tb_release(context, resumed);
+  tb_record_free(whole);
+  tb_record_free(pieces);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(a_users_prompts),
+    cmocka_unit_test(swapping_by_hand),
+    cmocka_unit_test(documents_are_measured),
+    cmocka_unit_test(the_mixture_used_is_written),
+    cmocka_unit_test(the_same_bits_after_a_stop),
+  };
+  return cmocka_run_group_tests(tests, setup, teardown);
+}
