@@ -103,6 +103,13 @@ tb_status tb_batch_open(tb_context *, const char *folder, tb_batch **);
 void tb_request_stop(tb_status why);
 void tb_clear_stop(void);
 
+/* ---- questions ---- */
+
+/* Answers a question of tb_questions once, without a folder: its JSON line (a run's record) to the text, its metrics
+ * to *metrics (NULL: not wanted), which the caller frees.  Errors as of tb_batch_new and of the question itself. */
+tb_status tb_question_answer(tb_context *, const tb_study *question, size_t n_overrides,
+                             const tb_assignment *overrides, tb_text *line, tb_metrics **metrics);
+
 /* ---- what was recorded ---- */
 
 typedef struct tb_record tb_record; /* one finished (or unfinished) run, read back from its folder */

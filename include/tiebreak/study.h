@@ -127,6 +127,10 @@ typedef struct tb_study {
 /* The table, ended by NULL. */
 const tb_study *const *tb_studies(void);
 const tb_study *tb_study_find(const char *name);
+/* Questions that verbs put (`density`, `drift`): records like studies, answered at once, without folder, checkpoints
+ * or extra files.  The table, ended by NULL. */
+const tb_study *const *tb_questions(void);
+const tb_study *tb_question_find(const char *name);
 const tb_claim *tb_claim_find(const char *id, const tb_study **study);
 
 #ifdef __cplusplus

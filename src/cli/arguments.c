@@ -24,6 +24,7 @@ const flag flags[] = {
   { "--report", "FILE", "where to write the report (default: report.html)", FLAG_REPORT },
   { "--steps", "N", "timed steps (default: enough for a steady median)", FLAG_STEPS },
   { "--next", "PREFIX", "law of the symbol after a prefix; as often as you like", FLAG_LANGUAGE },
+  { "--check", NULL, "compare the gradient with central differences; exit 1 where they differ", FLAG_DENSITY },
   { "--check", "STRING", "probability and rules of a string; as often as you like", FLAG_LANGUAGE },
   { "--prompts", NULL, "the prompts in and out of distribution", FLAG_LANGUAGE },
   { "--sample", "COUNT", "strings drawn by the seed", FLAG_LANGUAGE },
@@ -72,11 +73,14 @@ tb_status arguments_fail(cli *c, size_t word, const char *hint, const char *form
 
 /* ---- flags ---- */
 
-static const flag *flag_find(const char *word, size_t length) {
+/* The verb's own flag of that name, else another verb's, else NULL. */
+static const flag *flag_find(const verb *v, const char *word, size_t length) {
+  const flag *found = NULL;
   for (size_t i = 0; i < n_flags; i++)
     if (strlen(flags[i].name) == length && strncmp(flags[i].name, word, length) == 0)
-      return &flags[i];
-  return NULL;
+      if (!found || (v && (v->flags & flags[i].bit)))
+        found = &flags[i];
+  return found;
 }
 
 static tb_status unknown_flag(cli *c, const char *word, size_t length, size_t column) {
@@ -168,7 +172,7 @@ static void set_switch(cli *c, const flag *f) {
   } switches[] = { { "--json", &c->json },       { "--quiet", &c->quiet },   { "--help", &c->help },
                    { "--dry-run", &c->dry_run }, { "--strict", &c->strict }, { "--quick", &c->quick },
                    { "--full", &c->full },       { "--pdf", &c->pdf },       { "--plot", &c->plot },
-                   { "--prompts", &c->prompts } };
+                   { "--prompts", &c->prompts }, { "--check", &c->check } };
   for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
     if (strcmp(f->name, switches[i].name) == 0)
       *switches[i].field = true;
@@ -178,7 +182,7 @@ static void set_switch(cli *c, const flag *f) {
 static tb_status read_flag(cli *c, int argc, char **argv, int *i, const size_t *columns) {
   const char *word = argv[*i], *equals = strchr(word, '=');
   size_t length = equals ? (size_t)(equals - word) : strlen(word), column = columns[*i];
-  const flag *f = flag_find(word, length);
+  const flag *f = flag_find(c->verb, word, length);
   char message[300];
   if (strcmp(word, "-h") == 0 || strcmp(word, "--version") == 0 || strcmp(word, "-q") == 0) {
     *(word[1] == 'h' ? &c->help : word[1] == 'q' ? &c->quiet : &c->version) = true;
@@ -211,7 +215,7 @@ static tb_status read_flag(cli *c, int argc, char **argv, int *i, const size_t *
 /* ---- verbs and words ---- */
 
 /* Verbs of later versions, so that nobody looks for a typing mistake. */
-static const char *const later[] = { "sample", "density", "drift" };
+static const char *const later[] = { "sample", "drift" };
 
 static tb_status unknown_verb(cli *c, const char *word, size_t column) {
   const char *names[64];

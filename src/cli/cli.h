@@ -16,7 +16,7 @@ typedef struct cli {
   const char **words;
   size_t *columns;
   /* flags */
-  bool help, version, json, quiet, dry_run, strict, quick, full, pdf, plot;
+  bool help, version, json, quiet, dry_run, strict, quick, full, pdf, plot, check;
   long threads, steps;                             /* 0: all cores */
   double time_limit, checkpoint_every;             /* seconds; 0: none, default */
   const char *out, *runs, *format, *name, *report; /* NULL: not given */
@@ -47,7 +47,8 @@ enum {
   FLAG_STEPS = 512,
   FLAG_REPORT = 1024,
   FLAG_PLOT = 2048,
-  FLAG_LANGUAGE = 4096 /* --next, --check, --prompts, --sample, --loss */
+  FLAG_LANGUAGE = 4096, /* --next, --check, --prompts, --sample, --loss */
+  FLAG_DENSITY = 8192   /* --check */
 };
 
 typedef struct verb {
@@ -124,6 +125,8 @@ const char *readable_metric(cli *, const tb_metric_value *, size_t width);
 
 /* Runs a batch with progress, messages and signals; with --json a line a finished run on stdout. */
 tb_status run_batch(cli *, tb_batch *);
+/* Metrics, a line each. */
+tb_status metrics_print(cli *, const tb_metrics *);
 /* Opens the finished runs of a batch's list of folders. */
 tb_status open_records(cli *, size_t count, const char *const *folders, size_t *n, tb_record ***records);
 void free_records(size_t n, tb_record **records);
@@ -134,9 +137,15 @@ tb_status claims_print(cli *, FILE *, size_t n, tb_record **records, size_t *fai
 /* What --dry-run says. */
 tb_status dry_run(cli *, size_t n, tb_batch **batches);
 
+/* `target=` of the first word and key=value of the others; there is room for one more. */
+tb_status target_overrides(cli *, size_t *count, tb_assignment **overrides);
+/* Asks a question of tb_questions about the target that the first word names, further words being its options: its JSON
+ * line or its metrics to stdout. */
+tb_status ask_of_target(cli *, const char *question);
+
 /* ---- verbs ---- */
 
 extern const verb verb_studies, verb_run, verb_reproduce, verb_explain, verb_doctor, verb_runs, verb_show, verb_compare,
-    verb_resume, verb_export, verb_report, verb_bench, verb_language, verb_completion;
+    verb_resume, verb_export, verb_report, verb_bench, verb_language, verb_density, verb_completion;
 
 #endif

@@ -4,21 +4,6 @@
 
 #include "cli.h"
 
-/* A run's final metrics, a line each. */
-static tb_status print_metrics(cli *c, const tb_record *record) {
-  const tb_metrics *metrics = tb_record_outcome(record)->metrics;
-  table t = table_new(c, 2);
-  for (size_t i = 0; i < tb_metrics_count(metrics); i++) {
-    tb_metric_value v = tb_metrics_at(metrics, i);
-    if (v.cols == 0) /* an empty list of warnings */
-      continue;
-    table_row(&t);
-    table_cell(&t, 0, COLOUR_NONE, "%s", v.name);
-    table_cell(&t, 1, COLOUR_NONE, "%s", readable_metric(c, &v, 90));
-  }
-  return table_print(&t, stdout, "  ");
-}
-
 static tb_status print_results(cli *c, tb_batch *batch) {
   size_t count, n, failing;
   const char **folders;
@@ -30,7 +15,7 @@ static tb_status print_results(cli *c, tb_batch *batch) {
     return status;
   if (!c->json) {
     if (n == 1)
-      status = print_metrics(c, records[0]);
+      status = metrics_print(c, tb_record_outcome(records[0])->metrics);
     if (!status)
       status = claims_print(c, stdout, n, records, &failing);
     printf("%s\n", tb_batch_folder(batch));

@@ -28,6 +28,7 @@ typedef struct tb_target {
   /* Exact draws `first`, `first` + 1, … of π: x[n,d], unconstrained.  NULL: there are none. */
   void (*draw)(const tb_density *, tb_key, uint64_t first, size_t n, double *x);
   void (*close)(tb_density *); /* NULL: the arena was all */
+  bool sized;                  /* takes any d= */
 } tb_target;
 
 struct tb_density {

@@ -79,6 +79,7 @@ const tb_target tb_target_gaussian = {
   .name = "gaussian",
   .summary = "Gaussian of independent coordinates (mean= sd= d=)",
   .formula = "N(x; mean, diag sd²)",
+  .sized = true,
   .open = open,
   .build = build,
   .draw = draw,

@@ -38,6 +38,8 @@ struct tb_batch {
 
 /* Empty batch with context and arena; NULL on exhaustion. */
 tb_batch *tb_batch_blank(tb_context *);
+/* A batch of one study, as tb_batch_new makes it of a name. */
+tb_status tb_batch_of_study(tb_context *, const tb_study *, size_t n_overrides, const tb_assignment *, tb_batch **);
 /* Parses every assignment of every part, counts, expands and checks (see tb_batch_new). */
 tb_status tb_batch_expand(tb_batch *);
 /* A fresh configuration of one run, owned by the caller; safe from several threads, each with its own context. */

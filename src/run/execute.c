@@ -49,6 +49,8 @@ double tb_run_seconds(const tb_run *run) {
 }
 
 tb_status tb_run_log(tb_run *run, const char *format, ...) {
+  if (!run->folder)
+    return TB_OK;
   char message[1024], now[40], line[1100];
   va_list arguments;
   va_start(arguments, format);
@@ -109,7 +111,7 @@ tb_status tb_run_stop_status(tb_run *run) {
 }
 
 bool tb_run_checkpoint_due(const tb_run *run) {
-  return tb_clock_seconds() - run->last_saved >= fmax(run->interval, 20 * run->save_cost);
+  return run->folder && tb_clock_seconds() - run->last_saved >= fmax(run->interval, 20 * run->save_cost);
 }
 
 tb_status tb_run_checkpoint_save(tb_run *run, const void *data, size_t size) {

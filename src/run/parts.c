@@ -361,15 +361,28 @@ static bool looks_like_file(const char *text) {
          (length > 4 && strcmp(text + length - 4, ".yml") == 0) || tb_file_exists(text);
 }
 
+tb_status tb_batch_of_study(tb_context *context, const tb_study *study, size_t n, const tb_assignment *overrides,
+                            tb_batch **out) {
+  *out = NULL;
+  tb_batch *batch = tb_batch_blank(context);
+  tb_status status = batch ? from_study(batch, study, n, overrides) : TB_NO_MEMORY;
+  if (status)
+    tb_batch_free(batch);
+  else
+    *out = batch;
+  return status;
+}
+
 tb_status tb_batch_new(tb_context *context, const char *study_or_file, size_t n_overrides,
                        const tb_assignment *overrides, tb_batch **out) {
   *out = NULL;
+  const tb_study *study = tb_study_find(study_or_file);
+  if (study)
+    return tb_batch_of_study(context, study, n_overrides, overrides, out);
   tb_batch *batch = tb_batch_blank(context);
   if (!batch)
     return TB_NO_MEMORY;
-  const tb_study *study = tb_study_find(study_or_file);
-  tb_status status = study                            ? from_study(batch, study, n_overrides, overrides)
-                     : looks_like_file(study_or_file) ? from_file(batch, study_or_file, n_overrides, overrides)
+  tb_status status = looks_like_file(study_or_file) ? from_file(batch, study_or_file, n_overrides, overrides)
                                                       : unknown_study(context, study_or_file, NULL, 0, 0);
   if (status) {
     tb_batch_free(batch);

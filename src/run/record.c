@@ -89,7 +89,7 @@ static tb_status claims_json(tb_context *context, const tb_study *study, const t
 
 static json_t *files_json(const char *folder, const tb_trace *trace) {
   char path[PATH_MAX];
-  json_t *object = json_pack("{s:s}", "folder", folder);
+  json_t *object = folder ? json_pack("{s:s}", "folder", folder) : json_object();
   for (size_t i = 0; i < trace->n_files; i++) {
     snprintf(path, sizeof path, "%s/%s", folder, trace->file_names[i]);
     json_object_set_new(object, trace->file_keys[i], tb_json_text(path));
