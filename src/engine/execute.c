@@ -306,10 +306,11 @@ void tb_run_draw(const tb_instruction *instruction, tb_frame *frame) {
   const tb_key key = { .seed = (uint64_t)(uint32_t)words[0] | (uint64_t)(uint32_t)words[1] << 32,
                        .step = (uint32_t)words[2],
                        .use = d->use };
+  const uint64_t first = d->counts_on ? (uint64_t)(*(const int32_t *)tb_at(frame, d->first)) : 0;
   if (d->dtype == TB_FLOAT64)
-    (d->normal ? tb_random_normal : tb_random_uniform)(key, 0, d->count, out);
+    (d->normal ? tb_random_normal : tb_random_uniform)(key, first, d->count, out);
   else
-    (d->normal ? tb_random_normal_float : tb_random_uniform_float)(key, 0, d->count, out);
+    (d->normal ? tb_random_normal_float : tb_random_uniform_float)(key, first, d->count, out);
 }
 
 void tb_run_plain(const tb_instruction *instruction, tb_frame *frame) {
@@ -334,12 +335,14 @@ static char *carry_at(const tb_frame *frame, const tb_loop *l, const tb_loop_car
 
 void tb_run_loop(const tb_instruction *instruction, tb_frame *frame) {
   const tb_loop *l = instruction->detail;
-  tb_frame body = { .context = frame->context, .bases = l->bases, .status = TB_OK };
-  char **carries = l->bases + TB_BASE_FIRST + 1, **slices = carries + l->carry_count;
+  char **bases = (char **)tb_at(frame, l->bases) + 1; /* in front: the number of the step */
+  int32_t *number = tb_at(frame, l->bases);
+  tb_frame body = { .context = frame->context, .bases = bases, .status = TB_OK };
+  char **carries = bases + TB_BASE_FIRST + 1, **slices = carries + l->carry_count;
   char **constants = slices + l->slice_count, **outputs = constants + l->constant_count;
   body.bases[TB_BASE_ARENA] = tb_at(frame, l->memory);
   body.bases[TB_BASE_CONSTANTS] = l->body->constants;
-  body.bases[TB_BASE_FIRST] = (char *)l->step;
+  body.bases[TB_BASE_FIRST] = (char *)number;
   for (uint32_t i = 0; i < l->constant_count; i++)
     constants[i] = tb_at(frame, l->constants[i]);
   for (uint32_t i = 0; i < l->carry_count; i++)
@@ -347,7 +350,7 @@ void tb_run_loop(const tb_instruction *instruction, tb_frame *frame) {
       memcpy(carry_at(frame, l, &l->carries[i], 0), tb_at(frame, l->carries[i].start), l->carries[i].bytes);
   for (size_t step = 0; step < l->length && body.status == TB_OK; step++) {
     const size_t k = l->reverse ? l->length - 1 - step : step;
-    *l->step = (int32_t)k;
+    *number = (int32_t)k;
     for (uint32_t i = 0; i < l->carry_count; i++) {
       carries[i] = carry_at(frame, l, &l->carries[i], step);
       outputs[i] = carry_at(frame, l, &l->carries[i], step + 1);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static tb_status copy_scan(tb_context *context, const tb_scan *scan, tb_arena *arena, const tb_scan **copy) {
+tb_status tb_scan_copy(tb_context *context, const tb_scan *scan, tb_arena *arena, const tb_scan **copy) {
   uint32_t count = tb_scan_body_results(scan);
   tb_scan *s = tb_arena_allocate(arena, 1, sizeof *s);
   uint32_t *results = tb_arena_allocate(arena, count + 1, sizeof *results);
@@ -38,7 +38,7 @@ static tb_status copy_node(tb_graph *to, const tb_node *node, const uint32_t *ma
   copy->place.file = node->place.file ? tb_arena_text(to->arena, node->place.file) : NULL;
   copy->scan = NULL;
   to->nodes[to->count++] = copy; /* from here on the graph frees what the scan owns */
-  return node->scan ? copy_scan(to->context, node->scan, to->arena, &copy->scan) : TB_OK;
+  return node->scan ? tb_scan_copy(to->context, node->scan, to->arena, &copy->scan) : TB_OK;
 }
 
 /* Inputs always; of a scan all results. */

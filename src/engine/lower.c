@@ -71,7 +71,7 @@ static const tb_node *node_at(const tb_planner *p, uint32_t index) {
 }
 
 /* Row-major copies of operands where they are needed: instructions of their own, before the one that reads them. */
-static tb_status prepare_operands(tb_planner *p, const tb_node *node) {
+tb_status tb_prepare_operands(tb_planner *p, const tb_node *node) {
   tb_view view;
   tb_status status = TB_OK;
   for (uint32_t k = 0; k < node->operand_count && status == TB_OK; k++)
@@ -80,13 +80,13 @@ static tb_status prepare_operands(tb_planner *p, const tb_node *node) {
 }
 
 /* An operand in row-major order. */
-static tb_status read_contiguous(tb_planner *p, uint32_t index, tb_address *address) {
+tb_status tb_read_contiguous(tb_planner *p, uint32_t index, tb_address *address) {
   tb_view view;
   tb_status status = tb_contiguous_view(p, index, &view);
   return status == TB_OK ? tb_touch(p, &view, tb_dtype_size(node_at(p, index)->dtype), false, address) : status;
 }
 
-static tb_status write_result(tb_planner *p, uint32_t index, tb_address *address) {
+tb_status tb_write_result(tb_planner *p, uint32_t index, tb_address *address) {
   tb_view view;
   tb_status status = tb_view_make(p, index, &view);
   return status == TB_OK ? tb_touch(p, &view, tb_dtype_size(node_at(p, index)->dtype), true, address) : status;
@@ -324,9 +324,9 @@ static tb_status lower_rows(tb_planner *p, uint32_t index) {
   r->f = node->op == TB_OP_SOFTMAX ? reduce->softmax : reduce->log_softmax;
   r->cols = node->dims[node->rank - 1];
   r->rows = node->elements / r->cols;
-  tb_status status = read_contiguous(p, node->operands[0], &r->a);
+  tb_status status = tb_read_contiguous(p, node->operands[0], &r->a);
   if (status == TB_OK)
-    status = write_result(p, index, &r->out);
+    status = tb_write_result(p, index, &r->out);
   return status == TB_OK ? tb_emit(p, tb_run_rows, r, tb_ops[node->op].name, index) : status;
 }
 
@@ -384,13 +384,13 @@ static tb_status lower_index(tb_planner *p, uint32_t index) {
   tb_around_axis(node, node->attributes.axis, &m->outer, &m->inner);
   m->length = (gather ? a : node)->dims[node->attributes.axis];
   m->count = tb_node_operand(p->graph, node, 1)->elements;
-  tb_status status = prepare_operands(p, node);
+  tb_status status = tb_prepare_operands(p, node);
   if (status == TB_OK)
-    status = read_contiguous(p, node->operands[0], &m->a);
+    status = tb_read_contiguous(p, node->operands[0], &m->a);
   if (status == TB_OK)
-    status = read_contiguous(p, node->operands[1], &m->index);
+    status = tb_read_contiguous(p, node->operands[1], &m->index);
   if (status == TB_OK)
-    status = write_result(p, index, &m->out);
+    status = tb_write_result(p, index, &m->out);
   return status == TB_OK ? tb_emit(p, tb_run_index, m, m->name, index) : status;
 }
 
@@ -421,13 +421,13 @@ static tb_status lower_dense(tb_planner *p, uint32_t index) {
     execute = tb_run_triangular_solve;
     work = (factor + kernels->gemm_scratch) * kernels->move->element;
   }
-  tb_status status = prepare_operands(p, node);
+  tb_status status = tb_prepare_operands(p, node);
   if (status == TB_OK)
-    status = read_contiguous(p, node->operands[0], &d->a);
+    status = tb_read_contiguous(p, node->operands[0], &d->a);
   if (status == TB_OK && node->op != TB_OP_CHOLESKY)
-    status = read_contiguous(p, node->operands[1], &d->b);
+    status = tb_read_contiguous(p, node->operands[1], &d->b);
   if (status == TB_OK)
-    status = write_result(p, index, &d->out);
+    status = tb_write_result(p, index, &d->out);
   if (status == TB_OK)
     status = tb_touch_scratch(p, work, &d->work);
   if (status == TB_OK && node->op == TB_OP_SOLVE)
@@ -444,9 +444,14 @@ static tb_status lower_draw(tb_planner *p, uint32_t index) {
   d->dtype = node->dtype;
   d->use = node->attributes.use;
   d->count = node->elements;
-  tb_status status = read_contiguous(p, node->operands[0], &d->key);
+  tb_status status = tb_prepare_operands(p, node);
   if (status == TB_OK)
-    status = write_result(p, index, &d->out);
+    status = tb_read_contiguous(p, node->operands[0], &d->key);
+  d->counts_on = node->operand_count > 1;
+  if (status == TB_OK && d->counts_on)
+    status = tb_read_contiguous(p, node->operands[1], &d->first);
+  if (status == TB_OK)
+    status = tb_write_result(p, index, &d->out);
   return status == TB_OK ? tb_emit(p, tb_run_draw, d, tb_ops[node->op].name, index) : status;
 }
 
@@ -458,11 +463,11 @@ static tb_status lower_plain(tb_planner *p, uint32_t index) {
     return TB_NO_MEMORY;
   *plain = (tb_plain){ .graph = p->graph, .node = node, .operand_count = node->operand_count, .operands = operands };
   assert(node->operand_count <= TB_PLAIN_OPERANDS);
-  tb_status status = prepare_operands(p, node);
+  tb_status status = tb_prepare_operands(p, node);
   for (uint32_t k = 0; k < node->operand_count && status == TB_OK; k++)
-    status = read_contiguous(p, node->operands[k], &operands[k]);
+    status = tb_read_contiguous(p, node->operands[k], &operands[k]);
   if (status == TB_OK)
-    status = write_result(p, index, &plain->out);
+    status = tb_write_result(p, index, &plain->out);
   return status == TB_OK ? tb_emit(p, tb_run_plain, plain, tb_ops[node->op].name, index) : status;
 }
 
@@ -472,11 +477,11 @@ static tb_status loop_carry(tb_planner *p, const tb_scan *scan, uint32_t index, 
   const uint32_t operand = node_at(p, index)->operands[i], entry = index + 1 + tb_scan_body_results(scan) + i;
   c->bytes = tb_node_bytes(node_at(p, operand));
   c->kept = (p->uses[entry] || p->is_output[entry]) && scan->length;
-  tb_status status = read_contiguous(p, operand, &c->start);
+  tb_status status = tb_read_contiguous(p, operand, &c->start);
   if (status == TB_OK)
-    status = write_result(p, index + 1 + i, &c->final);
+    status = tb_write_result(p, index + 1 + i, &c->final);
   if (status == TB_OK && c->kept)
-    return write_result(p, entry, &c->buffers[0]);
+    return tb_write_result(p, entry, &c->buffers[0]);
   for (int k = 0; k < 2 && status == TB_OK; k++)
     status = tb_touch_scratch(p, c->bytes, &c->buffers[k]);
   return status;
@@ -487,9 +492,9 @@ static tb_status lower_loop(tb_planner *p, uint32_t index) {
   const tb_scan *scan = node->scan;
   const uint32_t results = tb_scan_body_results(scan);
   tb_plan *body = NULL;
-  tb_status status = tb_plan_graph(p->context, p->arena, scan->body, results, scan->results, &body);
+  tb_status status = tb_plan_graph(p->context, p->arena, scan->body, results, scan->results, 0, &body);
   if (status == TB_OK)
-    status = prepare_operands(p, node);
+    status = tb_prepare_operands(p, node);
   if (status != TB_OK)
     return status;
   tb_loop *l = tb_arena_allocate(p->arena, 1, sizeof *l);
@@ -497,9 +502,7 @@ static tb_status lower_loop(tb_planner *p, uint32_t index) {
   tb_loop_slice *slices = tb_arena_allocate(p->arena, scan->slices + 1, sizeof *slices);
   tb_loop_slice *outs = tb_arena_allocate(p->arena, scan->outs + 1, sizeof *outs);
   tb_address *constants = tb_arena_allocate(p->arena, scan->constants + 1, sizeof *constants);
-  char **bases = tb_arena_allocate(p->arena, TB_BASE_FIRST + body->input_count + results + 1, sizeof *bases);
-  int32_t *step = tb_arena_allocate(p->arena, 1, 64);
-  if (!l || !carries || !slices || !outs || !constants || !bases || !step)
+  if (!l || !carries || !slices || !outs || !constants)
     return TB_NO_MEMORY;
   *l = (tb_loop){ .body = body,
                   .length = scan->length,
@@ -511,23 +514,23 @@ static tb_status lower_loop(tb_planner *p, uint32_t index) {
                   .carries = carries,
                   .slices = slices,
                   .outs = outs,
-                  .constants = constants,
-                  .bases = bases,
-                  .step = step };
+                  .constants = constants };
   const uint32_t *operand = node->operands;
   for (uint32_t i = 0; i < scan->carries && status == TB_OK; i++, operand++)
     status = loop_carry(p, scan, index, i, &carries[i]);
   for (uint32_t i = 0; i < scan->slices && status == TB_OK; i++, operand++) {
     slices[i].bytes = scan->length ? tb_node_bytes(node_at(p, *operand)) / scan->length : 0;
-    status = read_contiguous(p, *operand, &slices[i].at);
+    status = tb_read_contiguous(p, *operand, &slices[i].at);
   }
   for (uint32_t i = 0; i < scan->constants && status == TB_OK; i++, operand++)
-    status = read_contiguous(p, *operand, &constants[i]);
+    status = tb_read_contiguous(p, *operand, &constants[i]);
   for (uint32_t i = 0; i < scan->outs && status == TB_OK; i++) {
     const uint32_t result = index + 1 + scan->carries + i;
     outs[i].bytes = scan->length ? tb_node_bytes(node_at(p, result)) / scan->length : 0;
-    status = write_result(p, result, &outs[i].at);
+    status = tb_write_result(p, result, &outs[i].at);
   }
+  if (status == TB_OK)
+    status = tb_touch_scratch(p, (TB_BASE_FIRST + body->input_count + results + 1) * sizeof(char *), &l->bases);
   if (status == TB_OK)
     status = tb_touch_scratch(p, body->arena_bytes, &l->memory);
   return status == TB_OK ? tb_emit(p, tb_run_loop, l, "loop", index) : status;
@@ -566,6 +569,8 @@ static tb_status lower_node(tb_planner *p, uint32_t index) {
     return lower_draw(p, index);
   case TB_OP_SCAN:
     return lower_loop(p, index);
+  case TB_OP_TILES:
+    return tb_lower_tiles(p, index);
   default:
     return lower_plain(p, index);
   }

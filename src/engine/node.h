@@ -52,14 +52,15 @@ typedef enum tb_op {
   TB_OP_UNIFORM,
   /* loops */
   TB_OP_SCAN,   /* scan; no value of its own (rank 0, elements 0) */
-  TB_OP_RESULT, /* operand 0: the scan; index */
+  TB_OP_RESULT, /* operand 0: the scan, or the tiles; index */
+  TB_OP_TILES,  /* tiling; no value of its own; made by the planner, never by a builder (regions.h) */
   TB_OP_COUNT
 } tb_op;
 
 /* All attributes of all operations; what an operation does not use is zero, so that equal nodes are equal bytes. */
 typedef struct tb_attributes {
   double value;                     /* fill, power, scale, shift, lower */
-  uint64_t start;                   /* slice, pad */
+  uint64_t start;                   /* slice, pad; input of a tile: rows of the value that it is cut from */
   uint32_t kind;                    /* tb_unary, tb_binary, tb_reduction */
   uint32_t order;                   /* unary: order of the derivative */
   uint32_t axis;                    /* iota, slice, pad, concat, gather, scatter-add */
@@ -73,6 +74,7 @@ typedef struct tb_attributes {
 } tb_attributes;
 
 typedef struct tb_scan tb_scan;
+typedef struct tb_tiling tb_tiling;
 
 typedef struct tb_node {
   tb_op op;
@@ -83,10 +85,11 @@ typedef struct tb_node {
   size_t elements;          /* product of dims; 1 for rank 0 */
   const uint32_t *operands; /* indices of earlier nodes of the same graph */
   tb_attributes attributes;
-  const void *data;    /* constant: elements of dtype */
-  const char *name;    /* input */
-  const tb_scan *scan; /* scan */
-  tb_place place;      /* the caller's line; of a derivative: of the node it came from */
+  const void *data;        /* constant: elements of dtype */
+  const char *name;        /* input */
+  const tb_scan *scan;     /* scan */
+  const tb_tiling *tiling; /* tiles */
+  tb_place place;          /* the caller's line; of a derivative: of the node it came from */
 } tb_node;
 
 /* The body's inputs, in this order: step (int32, rank 0), carries, slices, constants.  Its results: carries, outs. The
@@ -100,6 +103,29 @@ struct tb_scan {
   size_t length;
   bool reverse;
   uint32_t carries, slices, constants, outs;
+};
+
+/* Work on rows, tile after tile of them.  Of a tile of some rows there is a body; the last tile may have fewer rows and
+ * then another body.  A body's inputs: the number of the tile's first row (int32, rank 0), then the operands.  An
+ * operand that is cut comes as [outer, rows of the tile, inner] of a value [outer, rows, inner], the others whole.  The
+ * TB_OP_RESULT nodes behind the node are the rows of all tiles put together again, sums over the tiles, or what is the
+ * same in every tile. */
+typedef enum tb_tiling_kind { TB_TILING_ROWS, TB_TILING_SUM, TB_TILING_SAME } tb_tiling_kind;
+typedef struct tb_tiling_operand {
+  bool cut;
+  size_t inner;
+} tb_tiling_operand;
+typedef struct tb_tiling_result {
+  tb_tiling_kind kind;
+  size_t outer, inner; /* of rows */
+} tb_tiling_result;
+struct tb_tiling {
+  size_t rows, tile, tiles, last; /* (tiles − 1)·tile + last = rows */
+  tb_graph *body[2];              /* of tile and of last rows; the second is NULL where they are as many */
+  const uint32_t *results[2];     /* [result_count] nodes of the body */
+  uint32_t operand_count, result_count;
+  const tb_tiling_operand *operands;
+  const tb_tiling_result *produce;
 };
 
 struct tb_graph {
@@ -229,6 +255,8 @@ tb_value tb_sum_like_at(tb_place, tb_graph *, tb_value bar, tb_value like);
  * index of outputs[i] in the copy.  Bodies of scans are copied (and pruned) too. */
 tb_status tb_graph_extract(tb_context *, const tb_graph *graph, size_t n_out, const uint32_t *outputs,
                            uint32_t *outputs_new, tb_graph **copy);
+/* A copy of a scan with its body, for a node of another graph. */
+tb_status tb_scan_copy(tb_context *, const tb_scan *scan, tb_arena *arena, const tb_scan **copy);
 /* A child of graph for a scan's body. */
 tb_status tb_graph_child(tb_graph *outer, tb_graph **child);
 /* Appends copies of all nodes of body to graph, its inputs replaced by values of graph; results[i] becomes the value of

@@ -38,12 +38,20 @@ static double flop_solve(const tb_graph *graph, const tb_node *node) {
   const tb_node *a = tb_node_operand(graph, node, 0);
   return 2.0 / 3 * (double)a->elements * columns(a) + 2 * (double)node->elements * columns(a);
 }
+static double flop_graph(const tb_graph *graph) {
+  double flop = 0;
+  for (uint32_t i = 0; i < graph->count; i++)
+    flop += tb_ops[graph->nodes[i]->op].flop(graph, graph->nodes[i]);
+  return flop;
+}
 static double flop_scan(const tb_graph *graph, const tb_node *node) {
-  const tb_graph *body = node->scan->body;
-  double step = 0;
-  for (uint32_t i = 0; i < body->count; i++)
-    step += tb_ops[body->nodes[i]->op].flop(body, body->nodes[i]);
-  return step * (double)node->scan->length;
+  return flop_graph(node->scan->body) * (double)node->scan->length;
+}
+
+static double flop_tiles(const tb_graph *graph, const tb_node *node) {
+  const tb_tiling *t = node->tiling;
+  const double last = flop_graph(t->body[t->body[1] != NULL]);
+  return (double)(t->tiles - 1) * flop_graph(t->body[0]) + last;
 }
 
 #define DERIVATIVES(name) .vjp = tb_##name##_vjp, .jvp = tb_##name##_jvp
@@ -90,4 +98,5 @@ const tb_op_record tb_ops[TB_OP_COUNT] = {
 
   [TB_OP_SCAN] = { "scan", -1, tb_given_shape, DERIVATIVES(scan), .flop = flop_scan },
   [TB_OP_RESULT] = { "result", 1, tb_given_shape, .flop = flop_zero },
+  [TB_OP_TILES] = { "tiles", -1, tb_given_shape, .flop = flop_tiles },
 };

@@ -4,6 +4,7 @@
  * allocates nothing and takes no locks.  Output arrays may be input arrays (weights updated in place): where an output
  * would overwrite what is still read, it waits in the arena and is copied at the end. */
 #include "engine/plan.h"
+#include "engine/regions.h"
 
 #include <string.h>
 
@@ -85,12 +86,14 @@ static tb_status finish(tb_planner *p, tb_plan *plan) {
   if (p->instruction_count)
     memcpy(plan->instructions, p->instructions, p->instruction_count * sizeof *plan->instructions);
   tb_status status = tb_memory_plan(p, plan);
-  return status == TB_OK ? find_clashes(p, plan) : status;
+  return status == TB_OK && p->threads ? find_clashes(p, plan) : status;
 }
 
 tb_status tb_plan_graph(tb_context *context, tb_arena *arena, const tb_graph *graph, size_t n_out,
-                        const uint32_t *outputs, tb_plan **plan) {
-  tb_planner p = { .context = context, .arena = arena, .graph = graph, .n_out = n_out, .outputs = outputs };
+                        const uint32_t *outputs, uint32_t threads, tb_plan **plan) {
+  tb_planner p = {
+    .context = context, .arena = arena, .graph = graph, .n_out = n_out, .outputs = outputs, .threads = threads
+  };
   *plan = tb_arena_allocate(arena, 1, sizeof **plan);
   p.scratch = tb_arena_new(context);
   tb_status status = *plan && p.scratch ? make_tables(&p) : TB_NO_MEMORY;
@@ -112,12 +115,41 @@ tb_status tb_plan_graph(tb_context *context, tb_arena *arena, const tb_graph *gr
 
 typedef struct planned {
   tb_arena *arena;
-  tb_graph *simple;
-  uint32_t *outputs;
+  tb_graph *simple, *tiled; /* tiled: with regions; NULL where there are none */
+  uint32_t *outputs, threads;
   tb_plan *plan;
-  char *memory; /* of one execution */
+  char *memory;         /* of one execution */
+  tb_context **workers; /* [threads]: where they fail; NULL for one thread */
   tb_frame frame;
 } planned;
+
+/* A plan of the graph as it is and, where that would not stay in cache, another one with regions. */
+static tb_status make_plan(tb_program *program, planned *state) {
+  tb_context *context = program->context;
+  tb_status status =
+      tb_simplify(context, program->graph, program->n_out, program->outputs, state->outputs, &state->simple);
+  if (status == TB_OK)
+    status = tb_plan_graph(context, state->arena, state->simple, program->n_out, state->outputs, state->threads,
+                           &state->plan);
+  if (status == TB_OK && (state->plan->arena_bytes > TB_CACHE || program->tile_rows))
+    status = tb_regions(context, state->simple, program->n_out, state->outputs, program->tile_rows, state->outputs,
+                        &state->tiled);
+  if (status == TB_OK && state->tiled)
+    status = tb_plan_graph(context, state->arena, state->tiled, program->n_out, state->outputs, state->threads,
+                           &state->plan);
+  return status;
+}
+
+static tb_status make_workers(tb_context *context, planned *state) {
+  if (state->threads < 2 || !state->tiled)
+    return TB_OK;
+  state->workers = tb_allocate(context, state->threads, sizeof(tb_context *));
+  for (uint32_t i = 0; i < state->threads && state->workers; i++)
+    if (!(state->workers[i] = tb_context_new(NULL, NULL)))
+      return TB_NO_MEMORY;
+  state->frame.workers = state->workers;
+  return state->workers ? TB_OK : TB_NO_MEMORY;
+}
 
 static tb_status planned_compile(tb_program *program) {
   tb_context *context = program->context;
@@ -129,10 +161,8 @@ static tb_status planned_compile(tb_program *program) {
   state->outputs = state->arena ? tb_arena_allocate(state->arena, program->n_out + 1, sizeof(uint32_t)) : NULL;
   if (!state->outputs)
     return TB_NO_MEMORY;
-  tb_status status =
-      tb_simplify(context, program->graph, program->n_out, program->outputs, state->outputs, &state->simple);
-  if (status == TB_OK)
-    status = tb_plan_graph(context, state->arena, state->simple, program->n_out, state->outputs, &state->plan);
+  state->threads = program->threads;
+  tb_status status = make_plan(program, state);
   if (status != TB_OK)
     return status;
   const tb_plan *plan = state->plan;
@@ -144,6 +174,9 @@ static tb_status planned_compile(tb_program *program) {
   };
   if (!state->memory || !state->frame.bases)
     return TB_NO_MEMORY;
+  status = make_workers(context, state);
+  if (status != TB_OK)
+    return status;
   program->cost = tb_graph_cost(state->simple);
   program->cost.arena_bytes = (double)(plan->arena_bytes + plan->constant_bytes);
   return TB_OK;
@@ -199,6 +232,10 @@ static void planned_free(tb_program *program) {
   planned *state = program->state;
   if (!state)
     return;
+  for (uint32_t i = 0; state->workers && i < state->threads; i++)
+    tb_context_free(state->workers[i]);
+  tb_release(program->context, state->workers);
+  tb_graph_free(state->tiled);
   tb_graph_free(state->simple);
   tb_arena_free(state->arena);
   tb_release(program->context, state);

@@ -26,6 +26,7 @@ typedef struct tb_address {
 
 typedef struct tb_frame {
   tb_context *context;
+  tb_context *const *workers; /* [threads]: of those who work on tiles */
   char **bases;
   tb_status status; /* of the first instruction that failed */
 } tb_frame;
@@ -190,7 +191,8 @@ typedef struct tb_draw {
   tb_dtype dtype;
   uint32_t use;
   size_t count;
-  tb_address key, out;
+  tb_address key, first, out; /* first: the number of the first element, where it is not 0 */
+  bool counts_on;
 } tb_draw;
 
 enum { TB_PLAIN_OPERANDS = 8 };
@@ -222,10 +224,38 @@ typedef struct tb_loop {
   const tb_loop_carry *carries;
   const tb_loop_slice *slices, *outs;
   const tb_address *constants;
-  char **bases;      /* of the body's frame */
-  int32_t *step;     /* where the body reads its number */
+  tb_address bases;  /* of the body's frame, behind the number of the step */
   tb_address memory; /* the body's arena */
 } tb_loop;
+
+/* Tiles of rows, in groups: a group's tiles one after the other, sums over rows added in order; the sums of groups in a
+ * fixed tree.  Which thread takes which group does not matter. */
+typedef struct tb_tile_operand {
+  tb_address at;
+  size_t row; /* bytes from row to row; 0: whole */
+} tb_tile_operand;
+
+typedef struct tb_tile_result {
+  tb_tiling_kind kind;
+  tb_address at;
+  size_t bytes, row, outer; /* of the value; from row to row; pieces that a tile's rows are in */
+  size_t part;              /* offset in a worker's memory, of what cannot be written in place */
+  tb_address groups;        /* sums: of all groups but the first, which is `at` */
+  size_t count, element;    /* of a sum */
+  tb_kernel_binary *add;
+} tb_tile_result;
+
+enum { TB_MOST_GROUPS = 32 };
+
+typedef struct tb_tiles {
+  const tb_plan *body[2];
+  size_t rows, tile, tiles, last, groups;
+  uint32_t operand_count, result_count, threads;
+  const tb_tile_operand *operands;
+  const tb_tile_result *results;
+  tb_address memory;                       /* of the workers */
+  size_t worker_bytes, bases_at, arena_at; /* each: the row, parts, bases, the body's arena */
+} tb_tiles;
 
 void tb_run_pointwise(const tb_instruction *, tb_frame *);
 void tb_run_product(const tb_instruction *, tb_frame *);
@@ -241,6 +271,7 @@ void tb_run_solve(const tb_instruction *, tb_frame *);
 void tb_run_draw(const tb_instruction *, tb_frame *);
 void tb_run_plain(const tb_instruction *, tb_frame *);
 void tb_run_loop(const tb_instruction *, tb_frame *);
+void tb_run_tiles(const tb_instruction *, tb_frame *);
 
 /* ---- planning ---- */
 
@@ -295,6 +326,7 @@ typedef struct tb_planner {
   const tb_graph *graph;
   size_t n_out;
   const uint32_t *outputs;
+  uint32_t threads; /* for tiles */
 
   bool *is_output;
   uint32_t *uses;    /* [nodes]: readers, and outputs once each */
@@ -366,11 +398,21 @@ tb_status tb_note_in_step(tb_planner *, uint32_t output, uint32_t input);
 /* Working memory of the instruction that is emitted next. */
 tb_status tb_touch_scratch(tb_planner *, size_t bytes, tb_address *);
 
+tb_status tb_read_contiguous(tb_planner *, uint32_t node, tb_address *);
+tb_status tb_write_result(tb_planner *, uint32_t node, tb_address *);
+tb_status tb_prepare_operands(tb_planner *, const tb_node *);
+
+/* lower_tiles.c */
+tb_status tb_lower_tiles(tb_planner *, uint32_t node);
+
 /* fuse.c: a pointwise group becomes one program. */
 tb_status tb_lower_group(tb_planner *, const tb_unit *);
 
-/* plan.c */
-tb_status tb_plan_graph(tb_context *, tb_arena *, const tb_graph *, size_t n_out, const uint32_t *outputs, tb_plan **);
+/* plan.c: threads work on tiles; 0 in a body, which runs within a thread and whose outputs never lie on its inputs.
+ */
+enum { TB_CACHE = 3 << 20 }; /* bytes that should do for what is in work at a time */
+tb_status tb_plan_graph(tb_context *, tb_arena *, const tb_graph *, size_t n_out, const uint32_t *outputs,
+                        uint32_t threads, tb_plan **);
 
 /* plan_print.c */
 void tb_plan_print(const tb_plan *, tb_text *);

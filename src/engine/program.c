@@ -76,7 +76,10 @@ tb_status tb_program_new(tb_context *context, tb_graph *graph, size_t n_out, con
   tb_program *p = tb_allocate(context, 1, sizeof *p);
   if (!p)
     return TB_NO_MEMORY;
-  *p = (tb_program){ .context = context, .executor = executors[executor] };
+  *p = (tb_program){ .context = context,
+                     .executor = executors[executor],
+                     .threads = options && options->threads ? options->threads : 1,
+                     .tile_rows = options ? options->tile_rows : 0 };
   status = prepare(p, graph, n_out, outputs);
   if (status != TB_OK)
     tb_program_free(p);

@@ -17,7 +17,9 @@ typedef struct tb_executor_record {
 struct tb_program {
   tb_context *context;
   const tb_executor_record *executor;
-  tb_graph *graph; /* owned: only what the outputs need, and all inputs */
+  tb_graph *graph;  /* owned: only what the outputs need, and all inputs */
+  uint32_t threads; /* ≥ 1 */
+  size_t tile_rows; /* 0: as it pays */
   size_t n_out;
   uint32_t *outputs; /* [n_out] node indices in graph; may repeat, may be inputs */
   bool *needed;      /* [graph->input_count] */

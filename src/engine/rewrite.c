@@ -73,7 +73,8 @@ tb_status tb_rewrite_append(tb_rewriter *w, const tb_node *node, uint32_t count,
   tb_status status = grow_table(w);
   if (status != TB_OK)
     return status;
-  const bool shared = node->op != TB_OP_SCAN && node->op != TB_OP_RESULT && node->op != TB_OP_INPUT;
+  const bool shared =
+      node->op != TB_OP_SCAN && node->op != TB_OP_TILES && node->op != TB_OP_RESULT && node->op != TB_OP_INPUT;
   uint64_t h = hash_node(node, count, operands);
   for (; shared && w->table[h & (w->table_size - 1)]; h++) {
     const uint32_t found = w->table[h & (w->table_size - 1)] - 1;

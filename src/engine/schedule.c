@@ -229,7 +229,8 @@ static tb_status make_units(builder *b) {
     table[i].unit = UINT32_MAX;
   for (uint32_t i = 0; i < graph->count; i++) {
     const tb_node *node = graph->nodes[i];
-    if (is_leaf(node) || tb_op_is_view(node->op) || b->absorbed[i] || (node->elements == 0 && node->op != TB_OP_SCAN))
+    if (is_leaf(node) || tb_op_is_view(node->op) || b->absorbed[i] ||
+        (node->elements == 0 && node->op != TB_OP_SCAN && node->op != TB_OP_TILES))
       continue;
     uint32_t unit = p->unit_count;
     if (p->pattern_of[i]) {

@@ -92,6 +92,8 @@ static tb_status leaf_view(tb_planner *p, uint32_t index, tb_view *view) {
   }
   tb_strides(node->rank, node->dims, view->strides);
   if (node->op == TB_OP_INPUT) {
+    if (node->attributes.start) /* [outer, rows of a tile, inner] of [outer, rows, inner] */
+      view->strides[0] = node->attributes.start * node->dims[2];
     tb_status status = new_buffer(p, TB_IN_INPUT, tb_node_bytes(node), &view->buffer);
     if (status == TB_OK)
       p->buffers[view->buffer].index = node->attributes.index;

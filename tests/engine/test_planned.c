@@ -100,6 +100,28 @@ static void check_table(const random_graph *r, int seed, size_t n, const tb_valu
   tb_program_free(program);
 }
 
+/* The same graph in tiles of rows, for any number of threads. */
+static void check_tiles(const random_graph *r, int seed, size_t n, const tb_value *values, const answers *naive,
+                        double tolerance) {
+  enum { TEAMS = 3 };
+  const size_t rows = 1 + (size_t)seed % 4;
+  answers got[TEAMS];
+  for (uint32_t threads = 1; threads <= (seed % 8 == 0 ? TEAMS : 1); threads++) {
+    const tb_program_options options = { .threads = threads, .tile_rows = rows };
+    tb_program *program;
+    if (tb_program_new(r->context, r->graph, n, values, &options, &program) != TB_OK)
+      fail_msg("graph %d: %s", seed, tb_context_message(r->context));
+    prepare(r, n, values, &got[threads - 1]);
+    run(r, program, &got[threads - 1]);
+    tb_program_free(program);
+    compare(seed, naive, &got[threads - 1], tolerance, "tiles");
+    same_bytes(seed, &got[0], &got[threads - 1], "threads");
+    if (threads > 1)
+      release(&got[threads - 1]);
+  }
+  release(&got[0]);
+}
+
 static void check_graph(int seed, tb_dtype dtype, bool comparable, double tolerance) {
   tb_context *context = tb_context_new(NULL, NULL);
   random_graph r;
@@ -121,8 +143,9 @@ static void check_graph(int seed, tb_dtype dtype, bool comparable, double tolera
       same_bytes(seed, &got[t - 1], &got[t], "v3 and v4");
   for (size_t t = 0; t < count; t++)
     release(&got[t]);
-  release(&naive);
   unsetenv("TIEBREAK_KERNELS");
+  check_tiles(&r, seed, n, values, &naive, tolerance);
+  release(&naive);
   random_graph_free(&r);
   tb_context_free(context);
 }

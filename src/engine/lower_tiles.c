@@ -1,0 +1,83 @@
+/* Tiles of rows as one instruction: what a worker needs to take any tile, and how sums over rows are put together.
+ *
+ * Tiles stand in at most TB_MOST_GROUPS groups of neighbours, as even as can be; their number comes from the problem
+ * alone.  A worker owns the memory of one tile. */
+#include "engine/plan.h"
+
+static size_t aligned(size_t bytes) {
+  return (bytes + 63) / 64 * 64;
+}
+
+static tb_status operands_of(tb_planner *p, const tb_node *node, const tb_tiling *t, tb_tile_operand *operands) {
+  tb_status status = tb_prepare_operands(p, node);
+  for (uint32_t k = 0; k < t->operand_count && status == TB_OK; k++) {
+    if (t->operands[k].cut)
+      operands[k].row = t->operands[k].inner * tb_dtype_size(tb_node_operand(p->graph, node, k)->dtype);
+    status = tb_read_contiguous(p, node->operands[k], &operands[k].at);
+  }
+  return status;
+}
+
+/* Results go where they belong as far as they can; *parts is the memory of a worker for the others. */
+static tb_status result_of(tb_planner *p, uint32_t index, const tb_tiling *t, const tb_tiles *tiles, uint32_t k,
+                           tb_tile_result *r, size_t *parts) {
+  const tb_tiling_result *from = &t->produce[k];
+  const tb_node *node = p->graph->nodes[index + 1 + k];
+  const size_t size = tb_dtype_size(node->dtype);
+  *r = (tb_tile_result){ .kind = from->kind, .bytes = tb_node_bytes(node), .part = *parts };
+  tb_status status = tb_write_result(p, index + 1 + k, &r->at);
+  if (from->kind == TB_TILING_ROWS) {
+    r->row = from->inner * size;
+    r->outer = from->outer;
+    *parts += r->outer > 1 ? aligned(r->outer * r->row * t->tile) : 0;
+    return status;
+  }
+  *parts += aligned(r->bytes);
+  if (from->kind == TB_TILING_SUM) {
+    r->count = node->elements;
+    r->element = size;
+    r->add = p->kernels[node->dtype]->pointwise->binary[TB_ADD][TB_VV];
+    if (status == TB_OK && tiles->groups > 1)
+      status = tb_touch_scratch(p, (tiles->groups - 1) * aligned(r->bytes), &r->groups);
+  }
+  return status;
+}
+
+tb_status tb_lower_tiles(tb_planner *p, uint32_t index) {
+  const tb_node *node = p->graph->nodes[index];
+  const tb_tiling *t = node->tiling;
+  tb_tiles *tiles = tb_arena_allocate(p->arena, 1, sizeof *tiles);
+  tb_tile_operand *operands = tb_arena_allocate(p->arena, t->operand_count + 1, sizeof *operands);
+  tb_tile_result *results = tb_arena_allocate(p->arena, t->result_count + 1, sizeof *results);
+  tb_plan *body[2] = { NULL, NULL };
+  if (!tiles || !operands || !results)
+    return TB_NO_MEMORY;
+  tb_status status = TB_OK;
+  for (int k = 0; k < 2 && t->body[k] && status == TB_OK; k++)
+    status = tb_plan_graph(p->context, p->arena, t->body[k], t->result_count, t->results[k], 0, &body[k]);
+  if (status != TB_OK)
+    return status;
+  *tiles = (tb_tiles){ .body = { body[0], body[1] ? body[1] : body[0] },
+                       .rows = t->rows,
+                       .tile = t->tile,
+                       .tiles = t->tiles,
+                       .last = t->last,
+                       .groups = t->tiles < TB_MOST_GROUPS ? t->tiles : TB_MOST_GROUPS,
+                       .operand_count = t->operand_count,
+                       .result_count = t->result_count,
+                       .operands = operands,
+                       .results = results };
+  tiles->threads = p->threads < tiles->groups ? p->threads : (uint32_t)tiles->groups;
+  tiles->threads += tiles->threads == 0;
+  size_t parts = 64; /* behind the number of the row */
+  status = operands_of(p, node, t, operands);
+  for (uint32_t k = 0; k < t->result_count && status == TB_OK; k++)
+    status = result_of(p, index, t, tiles, k, &results[k], &parts);
+  const size_t arena[2] = { body[0]->arena_bytes, body[1] ? body[1]->arena_bytes : 0 };
+  tiles->bases_at = parts;
+  tiles->arena_at = parts + aligned((TB_BASE_FIRST + 1 + t->operand_count + t->result_count) * sizeof(char *));
+  tiles->worker_bytes = tiles->arena_at + aligned(arena[0] > arena[1] ? arena[0] : arena[1]);
+  if (status == TB_OK)
+    status = tb_touch_scratch(p, tiles->threads * tiles->worker_bytes, &tiles->memory);
+  return status == TB_OK ? tb_emit(p, tb_run_tiles, tiles, "tiles", index) : status;
+}
