@@ -1,12 +1,12 @@
 /* A network read a place at a time.
  *
  * Memory by place (a transformer's keys and values) is [1,B,rows,C]: C columns of which those read so far are filled,
- * the others zero.  C doubles as strings grow, a program for each C; so short strings never pay for long ones. */
+ * the others zero.  C grows by a third as strings grow, with a program for each C; so short strings never pay for long ones. */
 #include "language/reader.h"
 
 #include <string.h>
 
-enum { LEAST_COLUMNS = 16, MOST_PROGRAMS = 32 };
+enum { LEAST_COLUMNS = 16, MOST_PROGRAMS = 64 };
 
 typedef struct array {
   size_t rows;
@@ -107,8 +107,9 @@ static tb_status widen(tb_reader *r, size_t columns) {
   return TB_OK;
 }
 
+/* A third more, in whole multiples of the least. */
 static size_t next_columns(const network *n, size_t columns) {
-  const size_t wider = columns ? 2 * columns : LEAST_COLUMNS;
+  const size_t wider = (columns + columns / 3) / LEAST_COLUMNS * LEAST_COLUMNS + LEAST_COLUMNS;
   return wider < n->shape.length ? wider : n->shape.length;
 }
 

@@ -207,21 +207,36 @@ static tb_value look(const pass *p, tb_value q, tb_value k, tb_value v) {
   return tb_matmul(p->g, weights, false, v, false);
 }
 
+/* q[R,B,H,1,h] · keys[R,B,H,h,C] → [R,B,H,1,C].  Heads of a few entries are a sum of rows rather than a product of tiny
+ * matrices. */
+static tb_value scores_of(tb_graph *g, tb_value q, tb_value keys) {
+  enum { FEW = 4 };
+  const size_t width = tb_dim(g, keys, 3);
+  if (width > FEW)
+    return tb_matmul(g, q, false, keys, false);
+  tb_value sum = { -1 };
+  for (size_t i = 0; i < width; i++) {
+    const tb_value part = tb_multiply(g, tb_slice(g, q, 4, i, 1), tb_slice(g, keys, 3, i, 1));
+    sum = i == 0 ? part : tb_add(g, sum, part);
+  }
+  return sum;
+}
+
 /* The same of one place, q, k, v [R,B,H,1,h], that also sees the memory's keys and values [R,B,d,C], whose columns are
  * places and whose column of this place is zero. */
 static tb_value look_back(pass *p, tb_value q, tb_value k, tb_value v) {
   tb_graph *g = p->g;
   const tb_value *memory = p->memory + 2 * p->layer;
-  const size_t heads = p->s->heads, width = p->s->width, columns = tb_dim(g, memory[0], 3);
+  const size_t heads = p->s->heads, width = p->s->width, columns = tb_dim(g, memory[0], 3), one = 1;
   const size_t by_head[] = { p->replicas, p->batch, heads, width / heads, columns };
   const size_t flat[] = { p->replicas, p->batch, width };
   const tb_value keys = tb_reshape(g, memory[0], 5, by_head), values = tb_reshape(g, memory[1], 5, by_head);
   const tb_value column = tb_cast(g, counter(g, 1, columns, 1), tb_value_dtype(g, q));
   const tb_value here = tb_equal(g, column, tb_cast(g, p->place, tb_value_dtype(g, q))); /* [1,C] */
   const tb_value own = tb_reduce(g, TB_SUM, tb_multiply(g, q, k), 1u << 4, true);
-  const tb_value scores = tb_select(g, here, own, tb_matmul(g, q, false, keys, false)); /* [R,B,H,1,C] */
+  const tb_value scores = tb_select(g, here, own, scores_of(g, q, keys)); /* [R,B,H,1,C] */
   const tb_value weights = tb_softmax(g, tb_add(g, scores, p->bias));
-  const tb_value own_weight = tb_reduce(g, TB_SUM, tb_multiply(g, weights, here), 1u << 4, true);
+  const tb_value own_weight = tb_gather(g, weights, 4, tb_reshape(g, tb_cast(g, p->place, TB_INT32), 1, &one));
   p->next[2 * p->layer] = tb_reshape(g, k, 3, flat);
   p->next[2 * p->layer + 1] = tb_reshape(g, v, 3, flat);
   p->layer++;
