@@ -1,7 +1,8 @@
 /* A network read a place at a time.
  *
  * Memory by place (a transformer's keys and values) is [1,B,rows,C]: C columns of which those read so far are filled,
- * the others zero.  C grows by a third as strings grow, with a program for each C; so short strings never pay for long ones. */
+ * the others zero.  C grows by a third as strings grow, with a program for each C; so short strings never pay for long
+ * ones. */
 #include "language/reader.h"
 
 #include <string.h>
