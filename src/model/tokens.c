@@ -24,17 +24,21 @@ tb_value tb_embed(tb_graph *g, tb_value table, tb_value tokens) {
   return tb_reshape(g, found, 3, (size_t[]){ replicas, shape[1] * shape[2], width });
 }
 
-tb_value tb_next_token_loss(tb_graph *g, tb_value logits, tb_value targets, const tb_value *mask) {
+tb_value tb_next_token_nats(tb_graph *g, tb_value logits, tb_value targets) {
   const size_t replicas = tb_dim(g, logits, 0), vocabulary = tb_dim(g, logits, 3);
   const size_t shape[] = { replicas, tb_dim(g, logits, 1), tb_dim(g, logits, 2) };
   const tb_value target = flatten(g, for_replicas(g, targets, replicas));
   const size_t count[] = { replicas * shape[1] * shape[2] };
   const tb_value at = tb_add(g, tb_scale(g, tb_iota(g, TB_INT32, 1, count, 0), (double)vocabulary), target);
   const tb_value chosen = tb_reshape(g, tb_gather(g, flatten(g, logits), 0, at), 3, shape);
-  const tb_value nats = tb_subtract(g, tb_reduce(g, TB_LOGSUMEXP, logits, 1u << 3, false), chosen); /* [R,B,T] */
+  return tb_subtract(g, tb_reduce(g, TB_LOGSUMEXP, logits, 1u << 3, false), chosen);
+}
+
+tb_value tb_next_token_loss(tb_graph *g, tb_value logits, tb_value targets, const tb_value *mask) {
+  const tb_value nats = tb_next_token_nats(g, logits, targets); /* [R,B,T] */
   if (!mask)
     return tb_reduce(g, TB_MEAN, nats, 1u << 1 | 1u << 2, false);
-  const tb_value weight = for_replicas(g, *mask, replicas);
+  const tb_value weight = for_replicas(g, *mask, tb_dim(g, logits, 0));
   return tb_divide(g, tb_reduce(g, TB_SUM, tb_multiply(g, nats, weight), 1u << 1 | 1u << 2, false),
                    tb_reduce(g, TB_SUM, weight, 1u << 1 | 1u << 2, false));
 }

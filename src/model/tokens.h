@@ -10,6 +10,9 @@
 /* table[R,V,d], tokens → rows of the table [R, B·T, d] */
 tb_value tb_embed(tb_graph *, tb_value table, tb_value tokens);
 
+/* −ln softmax(logits)[target] of logits[R,B,T,V], each place by itself: [R,B,T] */
+tb_value tb_next_token_nats(tb_graph *, tb_value logits, tb_value targets);
+
 /* Cross-entropy in nats a symbol, −Σ m ln softmax(logits)[target] / Σ m, of logits[R,B,T,V] → [R].  mask m ≥ 0 [B,T] or
  * [R,B,T] in the logits' type, NULL: all ones.  A mask of zeros only gives NaN. */
 tb_value tb_next_token_loss(tb_graph *, tb_value logits, tb_value targets, const tb_value *mask);

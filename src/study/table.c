@@ -1,8 +1,14 @@
 /* The table of all studies: one line each.  A study's record says everything else. */
 #include "study/icl.h"
+#include "study/rules.h"
 #include "study/separable.h"
 
-static const tb_study *const studies[] = { &tb_study_separable, &tb_study_icl, NULL };
+static const tb_study *const studies[] = {
+  &tb_study_separable,
+  &tb_study_icl,
+  &tb_study_rules,
+  NULL,
+};
 
 const tb_study *const *tb_studies(void) {
   return studies;
