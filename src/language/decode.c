@@ -83,7 +83,7 @@ static tb_status run(batch *b) {
   for (size_t i = 0; i < r->batch; i++)
     b->tokens[i] = (int32_t)tb_token_start(b->l);
   tb_status status = tb_reader_start(r);
-  for (size_t t = 0; open && !status; t++) {
+  for (size_t t = 0; open && t < r->length && !status; t++) {
     status = tb_reader_read(r, b->tokens, b->scores);
     open = false;
     for (size_t i = 0; i < b->count && !status; i++)

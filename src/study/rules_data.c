@@ -82,6 +82,10 @@ static tb_status choose_model(rules *r) {
     return tb_fail(r->context, TB_USAGE, "option max_length", "raise max_length=",
                    "what is taught has up to %zu tokens, a model that knows %zu places can't read it",
                    r->lesson_longest, r->shape.length);
+  if (r->prompt_longest >= r->shape.length)
+    return tb_fail(r->context, TB_USAGE, "option prompt_length", "lower prompt_length=, or raise max_length=",
+                   "prompts of %zu symbols are longer than the %zu places that this model knows", r->prompt_longest,
+                   r->shape.length);
   tb_status status = r->model->check(r->context, &r->shape);
   if (!status)
     r->parameters = r->model->parameters(&r->shape);

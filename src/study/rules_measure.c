@@ -120,8 +120,10 @@ tb_status rules_measure(rules *r, tb_reader *reader, tb_arena *arena, rules_beha
   b->bound = tb_language_mass_bound(&r->facts, b->loss);
   if (!status)
     status = measure_prompts(r, reader, arena, b);
+  const size_t readable =
+      reader->length - 1 < SHORT ? reader->length - 1 : SHORT; /* of a model that knows few places */
   if (!status)
-    status = tb_measure_short_strings(r->context, reader, r->language, SHORT, b->short_strings);
+    status = tb_measure_short_strings(r->context, reader, r->language, readable, b->short_strings);
   if (!status)
     status = measure_row_dependence(r, reader, &b->row_dependence);
   if (!status)
