@@ -37,8 +37,8 @@ static size_t first_run(tb_batch *batch, size_t part, size_t *runs) {
   return first;
 }
 
-/* Wall-clock seconds when as many runs go on at a time as there are threads. */
-static double wall_seconds(const cli *c, tb_batch *batch, const tb_estimate *total) {
+/* As many runs go on at a time as there are threads. */
+double wall_seconds(const cli *c, tb_batch *batch, const tb_estimate *total) {
   double threads = c->threads ? (double)c->threads : tb_machine_cores();
   return total->seconds / fmin(threads, (double)tb_batch_runs(batch));
 }

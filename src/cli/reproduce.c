@@ -169,6 +169,27 @@ static bool is_stop(tb_status status) {
   return status == TB_STOPPED || status == TB_INTERRUPTED;
 }
 
+/* Before hours of work: how many. */
+static tb_status foretell(cli *c, size_t count, shipped *files) {
+  double seconds = 0;
+  size_t runs = 0;
+  char text[40];
+  for (size_t i = 0; i < count; i++) {
+    tb_estimate total;
+    tb_status status = tb_batch_predict(files[i].batch, 2, &total);
+    if (status)
+      return status;
+    const double wall = wall_seconds(c, files[i].batch, &total);
+    message_note(c, "%s: %zu runs, about %s", files[i].name, tb_batch_runs(files[i].batch),
+                 readable_seconds(wall, text));
+    seconds += wall;
+    runs += tb_batch_runs(files[i].batch);
+  }
+  if (count > 1)
+    message_note(c, "together %zu runs, about %s", runs, readable_seconds(seconds, text));
+  return TB_OK;
+}
+
 /* Runs every file; the first failure's status, after the others had their chance. */
 static tb_status run_all(cli *c, size_t count, shipped *files) {
   tb_status first = TB_OK;
@@ -236,7 +257,9 @@ static tb_status reproduce(cli *c) {
     for (size_t i = 0; i < count && !status; i++)
       status = dry_run(c, 1, &files[i].batch);
   } else if (!status) {
-    status = run_all(c, count, files);
+    status = c->full ? foretell(c, count, files) : TB_OK;
+    if (!status)
+      status = run_all(c, count, files);
     if (!is_stop(status) && status != TB_NO_DISK) {
       tb_status told = tell(c, count, files);
       if (!status) {
