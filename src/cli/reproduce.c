@@ -176,7 +176,7 @@ static tb_status foretell(cli *c, size_t count, shipped *files) {
   char text[40];
   for (size_t i = 0; i < count; i++) {
     tb_estimate total;
-    tb_status status = tb_batch_predict(files[i].batch, 2, &total);
+    tb_status status = tb_batch_predict(files[i].batch, 20, &total);
     if (status)
       return status;
     const double wall = wall_seconds(c, files[i].batch, &total);
