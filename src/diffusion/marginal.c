@@ -132,24 +132,27 @@ static tb_status carry(const tb_girsanov *q, const grid *g, size_t k, double *x,
   return status;
 }
 
-static double divergence(const tb_family *f, const grid *g, const double *law) {
+/* Cells of less than e^−80 in both laws say nothing. */
+static void divergences(const tb_family *f, const grid *g, const double *law, double *forward, double *reverse) {
   const double cell = pow(g->spacing, (double)g->dims), log_z = log(tb_family_normaliser(f));
-  double sum = 0;
+  *forward = *reverse = 0;
   for (size_t i = 0; i < g->count; i++) {
     double x[2];
     point(g, i, x);
-    const double log_target = tb_semigroup(f, (tb_smoothing){ 1, 0 }, x, NULL) + log_reference(f, x) - log_z;
-    if (log_target > -80) /* less than e^-80 of mass a cell says nothing */
-      sum += cell * exp(log_target) * (log_target - log(fmax(law[i], 1e-300)));
+    const double target = tb_semigroup(f, (tb_smoothing){ 1, 0 }, x, NULL) + log_reference(f, x) - log_z;
+    const double reached = law[i] > 1e-300 ? log(law[i]) : -700;
+    if (target > -80)
+      *forward += cell * exp(target) * (target - reached);
+    if (reached > -80)
+      *reverse += cell * law[i] * (reached - fmax(target, -700));
   }
-  return sum;
 }
 
-tb_status tb_marginal_kl(const tb_girsanov *q, double *kl) {
+tb_status tb_marginal_kl(const tb_girsanov *q, double *forward, double *reverse) {
   const tb_family *f = q->family;
   const tb_chain_step s = tb_girsanov_step(q);
-  const grid g = grid_over(f, 0.7 * s.shake, 7);
-  *kl = NAN;
+  const grid g = grid_over(f, 0.7 * s.shake, 9);
+  *forward = *reverse = NAN;
   if (g.count == 0 || sharpest(f) < g.spacing)
     return TB_OK;
   double *law = tb_allocate(q->context, g.count * (2 + 2 * g.dims), sizeof *law);
@@ -179,7 +182,7 @@ tb_status tb_marginal_kl(const tb_girsanov *q, double *kl) {
     next = swap;
   }
   if (!status)
-    *kl = divergence(f, &g, law);
+    divergences(f, &g, law, forward, reverse);
   tb_release(q->context, law < next ? law : next);
   tb_release(q->context, at);
   return status;

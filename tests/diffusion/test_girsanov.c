@@ -110,15 +110,17 @@ static void test_marginal(void **state) {
       const tb_chain_step s = tb_girsanov_step(&g);
       double m = process == TB_DIFFUSION_OU ? exp(-1) : 0,
              v = process == TB_DIFFUSION_OU ? exp(-2) * 0.25 - expm1(-2) : 0;
-      double kl;
+      double kl, reverse;
       for (int i = 0; i < 64; i++) {
         const double slope = s.keep + s.push * a.slope;
         m = slope * m + s.push * a.offset;
         v = slope * slope * v + s.shake * s.shake;
       }
-      check(tb_marginal_kl(&g, &kl));
+      check(tb_marginal_kl(&g, &kl, &reverse));
       if (!(fabs(kl - gaussian_kl(1, 0.25, m, v)) < 1e-7))
         fail_msg("%.10g instead of %.10g", kl, gaussian_kl(1, 0.25, m, v));
+      if (!(fabs(reverse - gaussian_kl(m, v, 1, 0.25)) < 1e-6))
+        fail_msg("%.10g instead of %.10g", reverse, gaussian_kl(m, v, 1, 0.25));
       if (process == TB_DIFFUSION_OU && k == 0)
         assert_true(fabs(kl - 0.692) < 5e-4);
     }
