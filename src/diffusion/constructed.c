@@ -63,29 +63,59 @@ static double average_of_table(const tb_constructed *net, double keep, const dou
   return value;
 }
 
-double tb_constructed_average(const tb_constructed *net, double t, const double *table, const double *x,
-                              double *gradient) {
-  enum { MOST = 64 };
+void tb_constructed_coefficients(const tb_family *f, double *coefficients) {
+  const size_t d = f->dims;
+  double *constant = coefficients, *quadratic = constant + f->count, *linear = quadratic + f->count * d;
+  for (size_t j = 0; j < f->count; j++) {
+    constant[j] = 0;
+    for (size_t i = 0; i < d; i++) {
+      const double m = f->mean[j * d + i], s = f->sd[j * d + i];
+      quadratic[j * d + i] = 0.5 / (f->sigma * f->sigma) - 0.5 / (s * s);
+      linear[j * d + i] = m / (s * s);
+      constant[j] += log(f->sigma / s) - 0.5 * m * m / (s * s);
+    }
+  }
+}
+
+enum { MOST_DIMS = 64 };
+
+/* f(y), and slope[d] += weight ∇f(y) */
+static double density_ratio(const tb_constructed *net, const double *y, double weight, double *slope) {
   const tb_family *f = net->family;
   const size_t d = f->dims;
-  const tb_smoothing at = tb_smoothing_at(net->process, t), here = { 1, 0 };
+  const double *constant = net->coefficients, *quadratic = constant + f->count, *linear = quadratic + f->count * d;
+  double value = 0;
+  for (size_t j = 0; j < f->count; j++) {
+    const double *q = quadratic + j * d, *l = linear + j * d, *w = f->frequency ? f->frequency + j * d : NULL;
+    double exponent = constant[j];
+    for (size_t i = 0; i < d; i++)
+      exponent += (q[i] * y[i] + l[i]) * y[i];
+    const double phase = w ? inner(d, w, y) : 0, size = f->weight[j] * exp(exponent);
+    const double one = w ? size * cos(phase) : size, across = w ? size * sin(phase) : 0;
+    value += one;
+    for (size_t i = 0; slope && i < d; i++)
+      slope[i] += weight * (one * (2 * q[i] * y[i] + l[i]) - (w ? across * w[i] : 0));
+  }
+  return value;
+}
+
+double tb_constructed_average(const tb_constructed *net, double t, const double *table, const double *x,
+                              double *gradient) {
+  const tb_family *f = net->family;
+  const size_t d = f->dims;
+  const tb_smoothing at = tb_smoothing_at(net->process, t);
   if (table)
     return average_of_table(net, at.keep, table, x, gradient);
-  const double spread = f->sigma * sqrt(at.spread);
-  double value = 0, y[MOST], slope[MOST];
+  const double spread = f->sigma * sqrt(at.spread), share = 1 / (double)net->count;
+  double value = 0, y[MOST_DIMS];
   for (size_t i = 0; gradient && i < d; i++)
     gradient[i] = 0;
   for (size_t n = 0; n < net->count; n++) {
     for (size_t i = 0; i < d; i++)
       y[i] = at.keep * x[i] + spread * net->points[n * d + i];
-    const double one = exp(tb_semigroup(f, here, y, gradient ? slope : NULL));
-    value += one;
-    for (size_t i = 0; gradient && i < d && one > 0; i++)
-      gradient[i] += at.keep * one * slope[i];
+    value += density_ratio(net, y, share * at.keep, gradient);
   }
-  for (size_t i = 0; gradient && i < d; i++)
-    gradient[i] /= (double)net->count;
-  return value / (double)net->count;
+  return value * share;
 }
 
 /* ---- piecewise linear functions at equal error ---- */

@@ -14,7 +14,8 @@
 #include "diffusion/semigroup.h"
 
 typedef struct tb_constructed {
-  const tb_family *family; /* f, exact */
+  const tb_family *family;    /* f, exact */
+  const double *coefficients; /* of it, as tb_constructed_coefficients fills them */
   tb_diffusion process;
   size_t count;                              /* N */
   const double *points;                      /* z [N,d] */
@@ -25,6 +26,10 @@ typedef struct tb_constructed {
 
 /* z [N,d]: standard normals of the seed. */
 void tb_constructed_points(uint64_t seed, size_t count, size_t dims, double *points);
+
+/* f's terms as a_j exp(k_j + Σ_i (q_ji y_i + l_ji) y_i) cos(w_j·y): k, q, l one after the other, count·(1 + 2d)
+ * numbers. */
+void tb_constructed_coefficients(const tb_family *, double *coefficients);
 
 /* Where f is a trigonometric polynomial its average depends on the points through 2·terms numbers at each time: fills
  * table[2·terms] and returns true, else false. */

@@ -44,6 +44,34 @@ static tb_estimated estimated(size_t n, const double *values) {
   return (tb_estimated){ tb_mean_of(n, values), tb_sd_of(n, values) / sqrt((double)n) };
 }
 
+/* Takes off ln w what the ratio 1/w tells of it: its mean is 1 (on each grid exactly), so it is a control variate, here
+ * at its fitted coefficient.  For laws that are near each other the two are nearly the same variable. */
+static void control(size_t n, double *log_weight) {
+  double mean[2] = { 0 }, square = 0, product = 0;
+  for (size_t i = 0; i < n; i++) {
+    mean[0] += log_weight[i] / (double)n;
+    mean[1] += expm1(-log_weight[i]) / (double)n;
+  }
+  for (size_t i = 0; i < n; i++) {
+    const double away = expm1(-log_weight[i]) - mean[1];
+    square += away * away;
+    product += away * (log_weight[i] - mean[0]);
+  }
+  /* with heavy tails the fitted coefficient would bend the mean */
+  const double slope = square > 0 && square < 0.25 * (double)n ? product / square : 0;
+  for (size_t i = 0; i < n && slope != 0; i++)
+    log_weight[i] -= slope * expm1(-log_weight[i]);
+}
+
+/* The mean of ln w at steps of no length, from those of a grid and of every second point of it. */
+static tb_estimated extrapolated(size_t n, double *fine, double *coarse) {
+  control(n, fine);
+  control(n, coarse);
+  for (size_t i = 0; i < n; i++)
+    fine[i] = 2 * fine[i] - coarse[i];
+  return estimated(n, fine);
+}
+
 /* ln f of P's end over the density of its start against the reference: what ln w has besides the steps. */
 static double ends(const tb_girsanov *g, const double *start, const double *end) {
   const double last = tb_semigroup(g->family, (tb_smoothing){ 1, 0 }, end, NULL);
@@ -162,10 +190,13 @@ tb_status tb_girsanov_forward_weights(const tb_girsanov *g, tb_estimated *kl) {
       memcpy(two, x, count * sizeof *x);
     }
   }
-  for (size_t i = 0; i < n && !status; i++)
-    sums[i] = ends(g, x + i * d, end + i * d) - (2 * sums[i] - coarse_sums[i]);
+  for (size_t i = 0; i < n && !status; i++) {
+    const double both = ends(g, x + i * d, end + i * d);
+    sums[i] = both - sums[i];
+    coarse_sums[i] = both - coarse_sums[i];
+  }
   if (!status)
-    *kl = estimated(n, sums);
+    *kl = extrapolated(n, sums, coarse_sums);
   tb_release(g->context, block);
   return status;
 }
@@ -213,17 +244,11 @@ static void join(const tb_girsanov *g, size_t count, const double *first, double
     second[i] = fine.shake / coarse.shake * (fine.keep * first[i] + second[i]);
 }
 
-static void extrapolate(const tb_girsanov *g, const chain *fine, const chain *coarse, tb_estimated *kl,
-                        tb_estimated *weights) {
-  const size_t n = g->draws, d = g->family->dims;
-  for (size_t i = 0; i < n; i++) {
-    const double a = fine->weights[i] - ends(g, fine->start + i * d, fine->y + i * d);
-    const double b = coarse->weights[i] - ends(g, coarse->start + i * d, coarse->y + i * d);
-    fine->squares[i] = 2 * fine->squares[i] - coarse->squares[i];
-    fine->weights[i] = 2 * a - b;
-  }
-  *kl = estimated(n, fine->squares);
-  *weights = estimated(n, fine->weights);
+/* weights: ln dQ/dP, ends included */
+static void finish(const tb_girsanov *g, chain *c) {
+  const size_t d = g->family->dims;
+  for (size_t i = 0; i < g->draws; i++)
+    c->weights[i] -= ends(g, c->start + i * d, c->y + i * d);
 }
 
 tb_status tb_girsanov_reverse(const tb_girsanov *g, tb_estimated *kl, tb_estimated *weights) {
@@ -242,8 +267,14 @@ tb_status tb_girsanov_reverse(const tb_girsanov *g, tb_estimated *kl, tb_estimat
       status = advance(g, &coarse, n, k / 2, now);
     }
   }
-  if (!status)
-    extrapolate(g, &fine, &coarse, kl, weights);
+  if (!status) {
+    finish(g, &fine);
+    finish(g, &coarse);
+    for (size_t i = 0; i < n; i++)
+      fine.squares[i] = 2 * fine.squares[i] - coarse.squares[i];
+    *kl = estimated(n, fine.squares);
+    *weights = extrapolated(n, fine.weights, coarse.weights);
+  }
   tb_release(g->context, block);
   return status;
 }

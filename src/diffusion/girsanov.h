@@ -6,7 +6,8 @@
  *
  * and KL(Q‖P) with E_Q.  Each has a second estimate that does not know v: the path weights w = dP/dQ (normalised), by
  * Girsanov's theorem: KL(P‖Q) = E_P ln w = EUBO − ln Z, KL(Q‖P) = −E_Q ln w = ln Z − ELBO.  Those run on a grid of
- * steps with exact linear part and on every second point of it; extrapolation removes the error of first order. */
+ * steps with exact linear part and on every second point of it; extrapolation removes the error of first order, and
+ * E_P w^{−1} = E_Q w = 1 serve as control variates. */
 #ifndef TB_DIFFUSION_GIRSANOV_H
 #define TB_DIFFUSION_GIRSANOV_H
 

@@ -148,42 +148,63 @@ static void divergences(const tb_family *f, const grid *g, const double *law, do
   }
 }
 
-tb_status tb_marginal_kl(const tb_girsanov *q, double *forward, double *reverse) {
+/* The law of the chain's end on the grid, normalised there. */
+static tb_status chain_law(const tb_girsanov *q, const grid *g, double *out) {
   const tb_family *f = q->family;
-  const tb_chain_step s = tb_girsanov_step(q);
-  const grid g = grid_over(f, 0.7 * s.shake, 9);
-  *forward = *reverse = NAN;
-  if (g.count == 0 || sharpest(f) < g.spacing)
-    return TB_OK;
-  double *law = tb_allocate(q->context, g.count * (2 + 2 * g.dims), sizeof *law);
-  size_t *at = tb_allocate(q->context, g.count, sizeof *at);
+  double *law = tb_allocate(q->context, g->count * (2 + 2 * g->dims), sizeof *law);
+  size_t *at = tb_allocate(q->context, g->count, sizeof *at), k = 0;
   tb_status status = law && at ? TB_OK : TB_NO_MEMORY;
-  double *next = law + g.count, *x = next + g.count, *drift = x + g.count * g.dims;
-  size_t k = 0;
+  double *now = law, *next = law + g->count, *x = next + g->count, *drift = x + g->count * g->dims;
   if (!status && q->process == TB_DIFFUSION_BROWNIAN) { /* all mass at the origin: one step of it is a Gaussian */
+    const tb_chain_step s = tb_girsanov_step(q);
     double mean[2] = { 0 };
-    status = q->drift.at(q->drift.user, 0, g.count, x, drift);
-    for (size_t j = 0; j < g.dims && !status; j++)
+    status = q->drift.at(q->drift.user, 0, g->count, x, drift);
+    for (size_t j = 0; j < g->dims && !status; j++)
       mean[j] = s.push * drift[j];
     if (!status)
-      spread_out(&g, mean, s.shake, 1, law);
+      spread_out(g, mean, s.shake, 1, now);
     k = 1;
   }
-  for (size_t i = 0; i < g.count && !status && q->process == TB_DIFFUSION_OU; i++) {
+  for (size_t i = 0; i < g->count && !status && q->process == TB_DIFFUSION_OU; i++) {
     double y[2];
-    point(&g, i, y);
-    law[i] = exp(tb_semigroup(f, tb_smoothing_at(TB_DIFFUSION_OU, 1), y, NULL) + log_reference(f, y)) /
-             tb_family_normaliser(f);
+    point(g, i, y);
+    now[i] = exp(tb_semigroup(f, tb_smoothing_at(TB_DIFFUSION_OU, 1), y, NULL) + log_reference(f, y));
   }
   for (; k < q->steps && !status; k++) {
-    status = carry(q, &g, k, x, drift, at, law, next);
-    double *swap = law;
-    law = next;
+    status = carry(q, g, k, x, drift, at, now, next);
+    double *swap = now;
+    now = next;
     next = swap;
   }
-  if (!status)
-    divergences(f, &g, law, forward, reverse);
-  tb_release(q->context, law < next ? law : next);
+  double mass = 0;
+  for (size_t i = 0; i < g->count && !status; i++)
+    mass += now[i] * pow(g->spacing, (double)g->dims);
+  for (size_t i = 0; i < g->count && !status; i++)
+    out[i] = now[i] / mass;
+  tb_release(q->context, law);
   tb_release(q->context, at);
+  return status;
+}
+
+tb_status tb_marginal_kl(const tb_girsanov *q, double *forward, double *reverse) {
+  tb_girsanov half = *q;
+  half.steps /= 2;
+  const grid g = grid_over(q->family, 0.7 * tb_girsanov_step(q).shake, 9);
+  *forward = *reverse = NAN;
+  if (g.count == 0 || sharpest(q->family) < g.spacing)
+    return TB_OK;
+  double *law = tb_allocate(q->context, 2 * g.count, sizeof *law), *rough = law + g.count, mass = 0;
+  tb_status status = law ? chain_law(q, &g, law) : TB_NO_MEMORY;
+  if (!status)
+    status = chain_law(&half, &g, rough);
+  for (size_t i = 0; i < g.count && !status; i++) { /* q_K²/q_{K/2}: ln q to second order in the step */
+    law[i] = rough[i] > 1e-100 ? law[i] * (law[i] / rough[i]) : law[i];
+    mass += law[i] * pow(g.spacing, (double)g.dims);
+  }
+  for (size_t i = 0; i < g.count && !status; i++)
+    law[i] /= mass;
+  if (!status)
+    divergences(q->family, &g, law, forward, reverse);
+  tb_release(q->context, law);
   return status;
 }

@@ -10,7 +10,8 @@
 /* KL(p_t ‖ N(0, σ²I)) of the OU process at noising time t (0: the target itself).  Beyond two dimensions, and where the
  * target is too sharp for a grid, from 10⁵ exact draws. */
 tb_status tb_reference_kl(tb_context *, const tb_family *, double t, tb_estimated *kl);
-/* KL(π ‖ q) and KL(q ‖ π), q the law at the end of Q's chain of g->steps steps, carried from step to step on a grid.
+/* KL(π ‖ q) and KL(q ‖ π), q the law at the end of Q, carried from step to step of its chain on a grid, and
+ * extrapolated from the chain of g->steps (even) and of half as many steps.
  * NaN beyond two dimensions and where the target is too sharp for the grid. */
 tb_status tb_marginal_kl(const tb_girsanov *, double *forward, double *reverse);
 

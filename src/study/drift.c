@@ -123,10 +123,13 @@ tb_status drift_start(drift_study *s) {
     return tb_fail(s->context, TB_USAGE, "option accuracy", "give share= to bound f below, or accuracy=0",
                    "the ReLU circuit needs f bounded below and Lipschitz; this target's f is not");
   double *points = tb_arena_allocate(s->arena, count * d, sizeof *points);
-  if (!points)
+  double *coefficients = tb_arena_allocate(s->arena, s->family.count * (1 + 2 * d), sizeof *coefficients);
+  if (!points || !coefficients)
     return TB_NO_MEMORY;
+  tb_constructed_coefficients(&s->family, coefficients);
   tb_constructed_points(s->seed, count, d, points);
   s->constructed = (tb_constructed){ .family = &s->family,
+                                     .coefficients = coefficients,
                                      .process = s->process,
                                      .count = count,
                                      .points = points,
@@ -171,7 +174,7 @@ static tb_status estimate(tb_context *context, const tb_config *config, tb_estim
     const bool cosines = s.family.frequency && tb_config_is_default(config, "share");
     double seconds = points * 2 * form + 0.2, flop = 0;
     if (s.network == DRIFT_CONSTRUCTED)
-      seconds += n * (cosines ? (32 + 3.5 * k) * terms * 5e-8 + 1e-5 : points * form);
+      seconds += n * (cosines ? (32 + 3.5 * k) * terms * 5e-8 + 1e-5 : points * terms * (1e-8 + 2e-9 * d));
     if (s.network == DRIFT_TRAINED) {
       const double rows = (double)shape.batch * (double)shape.iterations;
       flop = 6 * p * rows * (shape.objective == TB_OBJECTIVE_CONTROL ? k : 1) + 2 * p * points;

@@ -159,7 +159,11 @@ static void test_circuit(void **state) {
       for (int relu = 0; relu < 2; relu++) {
         const size_t d = families[k].dims;
         const double accuracy = relu ? 0.05 : 0;
-        const tb_constructed net = { &families[k], (tb_diffusion)process, POINTS, points, 15, accuracy, 2, 0.1, 8, 12 };
+        double coefficients[32];
+        tb_constructed_coefficients(&families[k], coefficients);
+        const tb_constructed net = {
+          &families[k], coefficients, (tb_diffusion)process, POINTS, points, 15, accuracy, 2, 0.1, 8, 12
+        };
         tb_constructed exact = net;
         exact.accuracy = 0;
         tb_circuit *circuit;
@@ -197,7 +201,7 @@ static void test_size(void **state) {
   size_t nodes[3], parameters[3];
   tb_constructed_points(5, POINTS, 2, points);
   for (size_t k = 0; k < 3; k++) {
-    const tb_constructed net = { &f, TB_DIFFUSION_OU, 10 * (k + 1), points, 10, 0, 2, 0.1, 2, 12 };
+    const tb_constructed net = { &f, NULL, TB_DIFFUSION_OU, 10 * (k + 1), points, 10, 0, 2, 0.1, 2, 12 };
     tb_circuit *circuit;
     tb_wire wires[3];
     assert_int_equal(tb_constructed_circuit(context, &net, &circuit, wires), TB_OK);
