@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "diffusion/sampler.h"
+#include "diffusion/control.h"
 
-static const tb_sampler *const samplers[] = { NULL };
+static const tb_sampler *const samplers[] = { &tb_sampler_dds, &tb_sampler_pis, NULL };
 
 const tb_sampler *const *tb_samplers(void) {
   return samplers;

@@ -106,6 +106,15 @@ static double plain_funnel(const double *y, double *score) {
   return value;
 }
 
+/* The published grid by its formula. */
+static void grid(size_t steps, double horizon, double alpha, double *times, double *beta) {
+  double numbers[TB_CHAIN_ARRAYS * 128];
+  tb_chain chain;
+  tb_chain_fill(TB_CHAIN_DDS, TB_CHAIN_COS4, true, steps, horizon, sigma, alpha, numbers, &chain);
+  memcpy(times, chain.times, steps * sizeof *times);
+  memcpy(beta, chain.beta, steps * sizeof *beta);
+}
+
 typedef struct path {
   double running, stochastic, terminal, end[D];
 } path;
@@ -143,15 +152,20 @@ typedef struct results {
 
 static const tb_drift_shape drift = { .dims = D, .width = H, .layers = LAYERS };
 
-static void run_graph(const double *theta, const int32_t key[3], const double *times, const double *beta,
-                      results *out) {
+static void run_graph(const double *theta, const int32_t key[3], results *out) {
   const tb_density funnel = tb_density_funnel(D, 3);
-  const tb_rollout_shape shape = { drift, &funnel, K, B, sigma, times, beta };
+  double numbers[TB_CHAIN_ARRAYS * K];
+  tb_chain chain;
+  tb_chain_fill(TB_CHAIN_DDS, TB_CHAIN_COS4, true, K, 1.6, sigma, 0.9, numbers, &chain);
+  const tb_rollout_shape shape = { .drift = drift, .chain = &chain, .batch = B, .density = &funnel };
   tb_graph *g;
   check(tb_graph_new(context, &g));
   const tb_value t = tb_input(g, "theta", TB_FLOAT64, 2, (size_t[]){ R, tb_drift_parameters(&drift) });
   const tb_rollout r = tb_rollout_build(g, &shape, t, tb_input(g, "key", TB_INT32, 1, (size_t[]){ 3 }));
-  tb_value y[7] = { r.running, r.stochastic, r.terminal, r.end, tb_rollout_loss(g, &r), tb_rollout_log_weight(g, &r) };
+  const tb_value terminal = tb_rollout_terminal(g, &shape, &r, &funnel);
+  tb_value y[7] = {
+    r.running, r.stochastic, terminal, r.end, tb_rollout_loss(g, &r, terminal), tb_rollout_log_weight(g, &r, terminal)
+  };
   check(tb_gradient(g, tb_sum(g, y[4]), 1, &t, &y[6]));
   tb_program *program;
   check(tb_program_new(context, g, 7, y, NULL, &program));
@@ -171,8 +185,8 @@ static void chain_is_the_definition(void **state) {
   assert_true(p <= MOST_PARAMETERS);
   check(tb_drift_check(context, &drift));
   draw("theta", 0.5, R * p, theta);
-  tb_rollout_grid(K, 1.6, 0.9, times, beta);
-  run_graph(theta, key, times, beta, &got);
+  grid(K, 1.6, 0.9, times, beta);
+  run_graph(theta, key, &got);
   for (size_t i = 0; i < R * B; i++) {
     const path want = plain_path(theta + i / B * p, seed, 5, i, times, beta, scores[i], false);
     near(got.running[i], want.running, 1e-11);
@@ -201,15 +215,17 @@ static void chain_is_the_definition(void **state) {
 static void sample(const tb_density *density, size_t d, size_t batch, size_t steps, double spread, const double *theta,
                    double *log_weight, double *end) {
   const tb_drift_shape net = { .dims = d, .width = H, .layers = LAYERS };
-  double times[64], beta[64];
-  tb_rollout_grid(steps, 3.2, 1.0, times, beta);
-  const tb_rollout_shape shape = { net, density, steps, batch, spread, times, beta };
+  double numbers[TB_CHAIN_ARRAYS * 64];
+  tb_chain chain;
+  tb_chain_fill(TB_CHAIN_DDS, TB_CHAIN_COS4, false, steps, 3.2, spread, 1, numbers, &chain);
+  const tb_rollout_shape shape = { .drift = net, .chain = &chain, .batch = batch, .density = density };
   tb_graph *g;
   check(tb_graph_new(context, &g));
   const tb_value t = tb_input(g, "theta", TB_FLOAT64, 2, (size_t[]){ 1, tb_drift_parameters(&net) });
   const tb_rollout r = tb_rollout_build(g, &shape, t, tb_input(g, "key", TB_INT32, 1, (size_t[]){ 3 }));
+  const tb_value log_weight_of = tb_rollout_log_weight(g, &r, tb_rollout_terminal(g, &shape, &r, density));
   tb_program *program;
-  check(tb_program_new(context, g, 2, (tb_value[]){ tb_rollout_log_weight(g, &r), r.end }, NULL, &program));
+  check(tb_program_new(context, g, 2, (tb_value[]){ log_weight_of, r.end }, NULL, &program));
   check(
       tb_program_run(program, 2, (const void *[]){ theta, (int32_t[]){ 1, 0, 0 } }, 2, (void *[]){ log_weight, end }));
   tb_program_free(program);
@@ -294,7 +310,7 @@ static void reference_chain_is_stationary(void **state) {
 
 static void grid_is_as_published(void **state) {
   double times[128], beta[128], total = 0;
-  tb_rollout_grid(128, 6.4, 0.6875, times, beta);
+  grid(128, 6.4, 0.6875, times, beta);
   near(beta[0] * beta[0] / (0.6875 * 0.6875), 0.13472, 1e-4);
   assert_true(beta[127] < 1e-3 && times[0] == 0);
   for (size_t k = 0; k < 128; k++) {
@@ -303,7 +319,7 @@ static void grid_is_as_published(void **state) {
     assert_true(k == 0 || beta[k] < beta[k - 1]);
   }
   near(total, 6.4, 1e-12);
-  tb_rollout_grid(1, 9, 0.5, times, beta);
+  grid(1, 9, 0.5, times, beta);
   assert_true(times[0] == 0 && beta[0] == 1);
 }
 

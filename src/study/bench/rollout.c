@@ -26,12 +26,13 @@ static void key(size_t count, double *values) {
 }
 
 static tb_value loss(tb_graph *g, tb_value theta, const tb_value *data) {
-  double times[STEPS], beta[STEPS];
-  tb_rollout_grid(STEPS, horizon, alpha, times, beta);
   const tb_density funnel = tb_density_funnel(DIMS, 3);
-  const tb_rollout_shape shape = { drift, &funnel, STEPS, BATCH, sigma, times, beta };
-  const tb_rollout chain = tb_rollout_build(g, &shape, theta, data[0]);
-  return tb_rollout_loss(g, &chain);
+  double numbers[TB_CHAIN_ARRAYS * STEPS];
+  tb_chain chain;
+  tb_chain_fill(TB_CHAIN_DDS, TB_CHAIN_COS4, true, STEPS, horizon, sigma, alpha, numbers, &chain);
+  const tb_rollout_shape shape = { .drift = drift, .chain = &chain, .batch = BATCH, .density = &funnel };
+  const tb_rollout paths = tb_rollout_build(g, &shape, theta, data[0]);
+  return tb_rollout_loss(g, &paths, tb_rollout_terminal(g, &shape, &paths, &funnel));
 }
 
 static void draw(tb_dtype dtype, uint32_t step, const char *use, size_t at, size_t count, void *out) {
@@ -47,20 +48,19 @@ static tb_status more(tb_arena *arena, tb_dtype dtype, size_t *count, tb_array *
   const size_t each = (size_t)BATCH * DIMS, width = dtype == TB_FLOAT64 ? sizeof(double) : sizeof(float);
   const tb_array_type type = dtype == TB_FLOAT64 ? TB_ARRAY_FLOAT64 : TB_ARRAY_FLOAT32;
   void *first = tb_arena_allocate(arena, each, width), *noise = tb_arena_allocate(arena, STEPS * each, width);
-  double *grid = tb_arena_allocate(arena, 2 * STEPS, sizeof *grid);
-  if (!first || !noise || !grid)
+  tb_chain chain;
+  if (!first || !noise || tb_chain_new(arena, TB_CHAIN_DDS, TB_CHAIN_COS4, true, STEPS, horizon, sigma, alpha, &chain))
     return TB_NO_MEMORY;
   draw(dtype, 0, "start of the chain", 0, each, first);
   for (uint32_t k = 0; k < STEPS; k++)
     draw(dtype, k, "noise of the chain", k * each, each, noise);
-  tb_rollout_grid(STEPS, horizon, alpha, grid, grid + STEPS);
   arrays[(*count)++] = (tb_array){ .name = "start", .type = type, .rank = 2, .dims = { BATCH, DIMS }, .data = first };
   arrays[(*count)++] =
       (tb_array){ .name = "noise", .type = type, .rank = 3, .dims = { STEPS, BATCH, DIMS }, .data = noise };
   arrays[(*count)++] =
-      (tb_array){ .name = "times", .type = TB_ARRAY_FLOAT64, .rank = 1, .dims = { STEPS }, .data = grid };
+      (tb_array){ .name = "times", .type = TB_ARRAY_FLOAT64, .rank = 1, .dims = { STEPS }, .data = chain.times };
   arrays[(*count)++] =
-      (tb_array){ .name = "beta", .type = TB_ARRAY_FLOAT64, .rank = 1, .dims = { STEPS }, .data = grid + STEPS };
+      (tb_array){ .name = "beta", .type = TB_ARRAY_FLOAT64, .rank = 1, .dims = { STEPS }, .data = chain.beta };
   return TB_OK;
 }
 
