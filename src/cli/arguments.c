@@ -215,7 +215,7 @@ static tb_status read_flag(cli *c, int argc, char **argv, int *i, const size_t *
 /* ---- verbs and words ---- */
 
 /* Verbs of later versions, so that nobody looks for a typing mistake. */
-static const char *const later[] = { "sample", "drift" };
+static const char *const later[] = { "sample" };
 
 static tb_status unknown_verb(cli *c, const char *word, size_t column) {
   const char *names[64];

@@ -148,6 +148,6 @@ tb_status ask_of_target(cli *, const char *question);
 /* ---- verbs ---- */
 
 extern const verb verb_studies, verb_run, verb_reproduce, verb_explain, verb_doctor, verb_runs, verb_show, verb_compare,
-    verb_resume, verb_export, verb_report, verb_bench, verb_language, verb_density, verb_completion;
+    verb_resume, verb_export, verb_report, verb_bench, verb_language, verb_density, verb_drift, verb_completion;
 
 #endif

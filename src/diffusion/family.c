@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "diffusion/target_cosine.h"
 #include "diffusion/target_mixture.h"
 
 typedef struct room {
@@ -43,28 +44,21 @@ static tb_status of_mixture(const tb_mixture *m, tb_arena *arena, tb_family *f, 
   return status;
 }
 
-/* π/N(0, I) = (1 − Σ a_k e^{−‖w_k‖²/2}) + Σ a_k cos w_k·x */
-static tb_status of_cosine(const tb_config *config, tb_arena *arena, size_t dims, tb_family *f, room *r) {
-  size_t rows, cols;
-  const double *frequencies, *amplitudes;
-  tb_config_matrix(config, "frequencies", &rows, &cols, &frequencies);
-  tb_config_reals(config, "amplitudes", &amplitudes);
-  tb_status status = make_room(arena, rows + 2, dims, true, f, r);
+/* π/N(0, I) = constant + Σ a_k cos w_k·x */
+static tb_status of_cosine(const tb_cosine *c, tb_arena *arena, tb_family *f, room *r) {
+  const size_t d = c->dims;
+  tb_status status = make_room(arena, c->terms + 2, d, true, f, r);
   if (status)
     return status;
-  r->weight[0] = 1;
-  for (size_t k = 0; k < (rows + 1) * dims; k++)
+  r->weight[0] = c->constant;
+  for (size_t k = 0; k < (c->terms + 1) * d; k++)
     r->sd[k] = 1;
-  for (size_t k = 0; k < rows; k++) {
-    double square = 0;
-    for (size_t i = 0; i < dims; i++) {
-      r->frequency[(k + 1) * dims + i] = frequencies[k * dims + i];
-      square += frequencies[k * dims + i] * frequencies[k * dims + i];
-    }
-    r->weight[k + 1] = amplitudes[k];
-    r->weight[0] -= amplitudes[k] * exp(-0.5 * square);
+  for (size_t k = 0; k < c->terms; k++) {
+    r->weight[k + 1] = c->amplitudes[k];
+    for (size_t i = 0; i < d; i++)
+      r->frequency[(k + 1) * d + i] = c->frequencies[k * d + i];
   }
-  f->count = rows + 1;
+  f->count = c->terms + 1;
   return TB_OK;
 }
 
@@ -83,6 +77,7 @@ tb_status tb_family_of(const tb_density *density, const tb_config *config, tb_ar
                        tb_family *f) {
   const char *name = density->target->name;
   const tb_mixture *mixture = tb_density_mixture(density);
+  const tb_cosine *cosine = tb_density_cosine(density);
   room r = { 0 };
   *f = (tb_family){ .sigma = sigma };
   tb_status status;
@@ -90,8 +85,8 @@ tb_status tb_family_of(const tb_density *density, const tb_config *config, tb_ar
     status = of_mixture(mixture, arena, f, &r);
   else if (strcmp(name, "gaussian") == 0)
     status = of_gaussian(config, arena, density->dims, f, &r);
-  else if (strcmp(name, "cosine") == 0)
-    status = of_cosine(config, arena, density->dims, f, &r);
+  else if (cosine)
+    status = of_cosine(cosine, arena, f, &r);
   else
     status = tb_fail(density->context, TB_USAGE, "option target",
                      "take gaussian, mixture, cosine, gmm9, gmm25 or gmm40", "no closed form of the drift of %s", name);
