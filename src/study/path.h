@@ -24,7 +24,7 @@ typedef struct tb_path {
   const double *theta; /* p: the start */
   size_t d;            /* > 0: states carry the velocity of a predictor of d numbers */
   void *study;         /* for: */
-  /* log loss and least margin (inf where there are no margins).  TB_FAILED when outputs are not finite. */
+  /* log loss and least margin (−inf where there are none).  TB_FAILED when outputs are not finite. */
   tb_status (*look)(void *study, const double *theta, double *log_loss, double *margin);
   /* Every metric of a state. */
   tb_status (*measure)(void *study, const tb_path_state *, tb_metrics *);

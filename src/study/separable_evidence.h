@@ -3,6 +3,7 @@
 #ifndef TB_STUDY_SEPARABLE_EVIDENCE_H
 #define TB_STUDY_SEPARABLE_EVIDENCE_H
 
+#include "study/natural_gradient.h"
 #include "study/separable.h"
 
 typedef struct evidence {
@@ -36,17 +37,5 @@ double log_error_probability(double margin);
 bool config_flow(const tb_config *, const char *method, const char *fisher /* NULL: any */, const char *model);
 bool config_starts_at_zero(const tb_config *); /* linear, diagonal without start= */
 bool config_undamped(const tb_config *);
-
-/* A claim's table line; group headings are the sentences of the abstract. */
-#define ABSTRACT_BIAS      "The implicit bias of gradient descent depends on the parametrisation of the model"
-#define ABSTRACT_INVARIANT "Natural gradient descent is invariant to the parametrisation: one trajectory, one optimum"
-#define ABSTRACT_SEPARABLE "Natural gradient flow is characterised for deep linear networks in separable classification"
-#define ABSTRACT_NONLINEAR "Part of the characterisation extends to nonlinear networks with enough parameters"
-#define ABSTRACT_FAILS                                                                                                 \
-  "There are problems where natural gradient descent fails to generalise and gradient descent with the right "         \
-  "architecture succeeds"
-#define BEYOND_FISHER "Beyond the abstract: the word Fisher hides a choice, and damping another"
-
-#define PAPER_NGD "Depth Without the Magic (Kerekes, Meszaros, Huszar 2021)"
 
 #endif

@@ -1,4 +1,5 @@
 /* The table of all studies: one line each.  A study's record says everything else. */
+#include "study/completion.h"
 #include "study/drift.h"
 #include "study/icl.h"
 #include "study/rules.h"
@@ -6,6 +7,7 @@
 
 static const tb_study *const studies[] = {
   &tb_study_separable,
+  &tb_study_completion,
   &tb_study_icl,
   &tb_study_rules,
   &tb_study_drift,
