@@ -8,20 +8,20 @@
 
 #include "bias/completion_parts.h"
 
-tb_completion *completion_new(tb_context *context, size_t rows, size_t cols) {
-  tb_completion *p = tb_allocate(context, 1, sizeof *p);
+tb_partial_matrix *completion_new(tb_context *context, size_t rows, size_t cols) {
+  tb_partial_matrix *p = tb_allocate(context, 1, sizeof *p);
   if (!p)
     return NULL;
-  *p = (tb_completion){ .rows = rows, .cols = cols };
+  *p = (tb_partial_matrix){ .rows = rows, .cols = cols };
   if ((p->observed = tb_allocate(context, rows * cols, sizeof *p->observed))) {
     memset(p->observed, 0, rows * cols * sizeof *p->observed);
     return p;
   }
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
   return NULL;
 }
 
-void tb_completion_free(tb_context *context, tb_completion *p) {
+void tb_partial_matrix_free(tb_context *context, tb_partial_matrix *p) {
   if (!p)
     return;
   tb_release(context, p->row);
@@ -46,7 +46,7 @@ void completion_sort(size_t count, completion_entry *entries) {
   qsort(entries, count, sizeof *entries, by_place);
 }
 
-tb_status completion_observe(tb_context *context, tb_completion *p, size_t count, completion_entry *entries) {
+tb_status completion_observe(tb_context *context, tb_partial_matrix *p, size_t count, completion_entry *entries) {
   completion_sort(count, entries);
   p->count = count;
   p->row = tb_allocate(context, count, sizeof *p->row);
@@ -63,7 +63,7 @@ tb_status completion_observe(tb_context *context, tb_completion *p, size_t count
   return TB_OK;
 }
 
-tb_status completion_know(tb_context *context, tb_completion *p, size_t count, const completion_entry *entries) {
+tb_status completion_know(tb_context *context, tb_partial_matrix *p, size_t count, const completion_entry *entries) {
   if (!p->truth) {
     if (!(p->truth = tb_allocate(context, p->rows * p->cols, sizeof *p->truth)))
       return TB_NO_MEMORY;
@@ -77,7 +77,7 @@ tb_status completion_know(tb_context *context, tb_completion *p, size_t count, c
 
 /* ---- the low-rank matrix ---- */
 
-static tb_status draw_truth(tb_context *context, tb_completion *p, size_t rank, uint64_t seed) {
+static tb_status draw_truth(tb_context *context, tb_partial_matrix *p, size_t rank, uint64_t seed) {
   double *u = tb_allocate(context, (p->rows + p->cols) * rank, sizeof *u);
   p->truth = tb_allocate(context, p->rows * p->cols, sizeof *p->truth);
   if (u && p->truth) {
@@ -100,7 +100,7 @@ static tb_status draw_truth(tb_context *context, tb_completion *p, size_t rank, 
   return u && p->truth ? TB_OK : TB_NO_MEMORY;
 }
 
-static tb_status draw_entries(tb_context *context, tb_completion *p, size_t count, uint64_t seed) {
+static tb_status draw_entries(tb_context *context, tb_partial_matrix *p, size_t count, uint64_t seed) {
   size_t all = p->rows * p->cols;
   uint32_t *order = tb_allocate(context, all, sizeof *order);
   completion_entry *entries = tb_allocate(context, count, sizeof *entries);
@@ -116,7 +116,7 @@ static tb_status draw_entries(tb_context *context, tb_completion *p, size_t coun
   return status;
 }
 
-static tb_status draw_measurements(tb_context *context, tb_completion *p, size_t count, uint64_t seed) {
+static tb_status draw_measurements(tb_context *context, tb_partial_matrix *p, size_t count, uint64_t seed) {
   size_t all = p->rows * p->cols;
   p->count = count;
   p->dense = tb_allocate(context, count * all, sizeof *p->dense);
@@ -135,17 +135,17 @@ static tb_status draw_measurements(tb_context *context, tb_completion *p, size_t
   return TB_OK;
 }
 
-tb_status tb_completion_low_rank(tb_context *context, size_t rows, size_t cols, size_t rank, size_t count, bool sensing,
-                                 uint64_t seed, tb_completion **problem) {
+tb_status tb_partial_matrix_low_rank(tb_context *context, size_t rows, size_t cols, size_t rank, size_t count,
+                                     bool sensing, uint64_t seed, tb_partial_matrix **problem) {
   *problem = NULL;
-  tb_completion *p = completion_new(context, rows, cols);
+  tb_partial_matrix *p = completion_new(context, rows, cols);
   if (!p)
     return TB_NO_MEMORY;
   tb_status status = draw_truth(context, p, rank, seed);
   if (!status)
     status = sensing ? draw_measurements(context, p, count, seed) : draw_entries(context, p, count, seed);
   if (status)
-    tb_completion_free(context, p);
+    tb_partial_matrix_free(context, p);
   else
     *problem = p;
   return status;

@@ -108,11 +108,11 @@ static size_t larger(size_t a, size_t b) {
   return a > b ? a : b;
 }
 
-tb_status tb_completion_read(tb_context *context, const char *path, size_t rows, size_t cols, const char *truth,
-                             tb_completion **problem) {
+tb_status tb_partial_matrix_read(tb_context *context, const char *path, size_t rows, size_t cols, const char *truth,
+                                 tb_partial_matrix **problem) {
   *problem = NULL;
   entry_list list, known = { 0 };
-  tb_completion *p = NULL;
+  tb_partial_matrix *p = NULL;
   tb_status status = read_entries(context, path, rows, cols, &list);
   if (!status && *truth)
     status = read_entries(context, truth, rows, cols, &known);
@@ -130,7 +130,7 @@ done:
   entries_free(context, &list);
   entries_free(context, &known);
   if (status)
-    tb_completion_free(context, p);
+    tb_partial_matrix_free(context, p);
   else
     *problem = p;
   return status;
@@ -180,12 +180,12 @@ static tb_status shape_of(tb_context *context, const tb_table *table, size_t *ro
   return tb_fail(context, TB_BAD_DATA, place, hint, "the %zu columns before y are not those of a matrix", size);
 }
 
-tb_status tb_completion_read_sensing(tb_context *context, const char *path, size_t rows, size_t cols, const char *truth,
-                                     tb_completion **problem) {
+tb_status tb_partial_matrix_read_sensing(tb_context *context, const char *path, size_t rows, size_t cols,
+                                         const char *truth, tb_partial_matrix **problem) {
   *problem = NULL;
   tb_table *table = NULL;
   entry_list known = { 0 };
-  tb_completion *p = NULL;
+  tb_partial_matrix *p = NULL;
   tb_status status = tb_csv_read(context, path, &table);
   if (status || (status = shape_of(context, table, &rows, &cols)))
     goto done;
@@ -207,7 +207,7 @@ done:
   tb_table_free(context, table);
   entries_free(context, &known);
   if (status)
-    tb_completion_free(context, p);
+    tb_partial_matrix_free(context, p);
   else
     *problem = p;
   return status;
@@ -326,12 +326,12 @@ static int by_line(const void *left, const void *right) {
   return a->place < b->place ? -1 : a->place > b->place;
 }
 
-tb_status tb_completion_read_movielens(tb_context *context, const char *path, size_t rows, size_t cols, size_t train,
-                                       tb_completion **problem) {
+tb_status tb_partial_matrix_read_movielens(tb_context *context, const char *path, size_t rows, size_t cols,
+                                           size_t train, tb_partial_matrix **problem) {
   char *data = NULL;
   size_t size = 0, count = 0;
   completion_entry *entries = NULL;
-  tb_completion *p = NULL;
+  tb_partial_matrix *p = NULL;
   *problem = NULL;
   tb_status status = tb_file_read(context, path, &data, &size);
   if (status == TB_OK && memchr(data, 0, size))
@@ -353,7 +353,7 @@ tb_status tb_completion_read_movielens(tb_context *context, const char *path, si
   tb_release(context, data);
   tb_release(context, entries);
   if (status)
-    tb_completion_free(context, p);
+    tb_partial_matrix_free(context, p);
   else
     *problem = p;
   return status;

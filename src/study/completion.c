@@ -60,7 +60,7 @@ static size_t size_or(const tb_config *config, const char *name, size_t fallback
   return tb_config_is_set(config, name) ? (size_t)tb_config_integer(config, name) : fallback;
 }
 
-static tb_status draw_data(tb_context *context, const tb_config *config, bool sensing, tb_completion **problem) {
+static tb_status draw_data(tb_context *context, const tb_config *config, bool sensing, tb_partial_matrix **problem) {
   size_t rows = size_or(config, "rows", 20), cols = size_or(config, "cols", 20);
   size_t rank = (size_t)tb_config_integer(config, "rank"), observed = (size_t)tb_config_integer(config, "observed");
   double all = (double)rows * (double)cols;
@@ -73,8 +73,8 @@ static tb_status draw_data(tb_context *context, const tb_config *config, bool se
   if (!sensing && (double)observed > all)
     return tb_fail(context, TB_USAGE, "option observed", "give observed <= rows·cols",
                    "observed=%zu entries of a %zu×%zu matrix", observed, rows, cols);
-  return tb_completion_low_rank(context, rows, cols, rank, observed, sensing,
-                                (uint64_t)tb_config_integer(config, "seed"), problem);
+  return tb_partial_matrix_low_rank(context, rows, cols, rank, observed, sensing,
+                                    (uint64_t)tb_config_integer(config, "seed"), problem);
 }
 
 static tb_status refuse_with(tb_context *context, const tb_config *config, const char *name, const char *why,
@@ -86,7 +86,7 @@ static tb_status refuse_with(tb_context *context, const tb_config *config, const
   return tb_fail(context, TB_USAGE, place, hint, "%s= %s", name, why);
 }
 
-tb_status completion_data(tb_context *context, const tb_config *config, tb_completion **problem) {
+tb_status completion_data(tb_context *context, const tb_config *config, tb_partial_matrix **problem) {
   const char *path = tb_config_word(config, "data"), *truth = tb_config_word(config, "truth");
   bool sensing = tb_config_is(config, "measurement", "sensing"), drawn = strcmp(path, "low_rank") == 0;
   bool movielens = tb_config_is(config, "format", "movielens");
@@ -107,9 +107,9 @@ tb_status completion_data(tb_context *context, const tb_config *config, tb_compl
         (status = refuse_with(context, config, "truth", "is not for format=movielens, where train= parts the ratings",
                               "leave it out")))
       return status;
-    return tb_completion_read_movielens(context, path, rows, cols, size_or(config, "train", 0), problem);
+    return tb_partial_matrix_read_movielens(context, path, rows, cols, size_or(config, "train", 0), problem);
   }
-  return (sensing ? tb_completion_read_sensing : tb_completion_read)(context, path, rows, cols, truth, problem);
+  return (sensing ? tb_partial_matrix_read_sensing : tb_partial_matrix_read)(context, path, rows, cols, truth, problem);
 }
 
 /* ---- what goes together ---- */
@@ -157,7 +157,7 @@ tb_status completion_open(completion *s, tb_context *context, const tb_config *c
 void completion_close(completion *s) {
   tb_objective_free(s->objective);
   if (s->context)
-    tb_completion_free(s->context, s->problem);
+    tb_partial_matrix_free(s->context, s->problem);
   tb_arena_free(s->arena);
   *s = (completion){ 0 };
 }
@@ -204,7 +204,7 @@ enum { MOST_REFERENCE = 40000 }; /* entries: beyond, finding it takes longer tha
 
 /* The truth's effective rank where all of it is known; the matrix of least nuclear norm. */
 static tb_status find_references(completion *s, tb_run *run) {
-  const tb_completion *p = s->problem;
+  const tb_partial_matrix *p = s->problem;
   tb_nuclear n;
   tb_status known = TB_OK;
   s->truth_rank = s->completed_rank = NAN;
@@ -236,7 +236,7 @@ static tb_status find_references(completion *s, tb_run *run) {
 }
 
 tb_status completion_start(completion *s, tb_run *run) {
-  const tb_completion *p = s->problem;
+  const tb_partial_matrix *p = s->problem;
   s->theta = tb_arena_allocate(s->arena, s->parameters, sizeof(double));
   s->f = tb_arena_allocate(s->arena, p->count, sizeof(double));
   s->start_f = tb_arena_allocate(s->arena, p->count, sizeof(double));

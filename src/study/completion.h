@@ -11,7 +11,7 @@ typedef struct completion {
   tb_context *context;
   const tb_config *config;
   tb_arena *arena;
-  tb_completion *problem;
+  tb_partial_matrix *problem;
   tb_factorisation_shape shape;
   const tb_method *method;
   tb_method_options options;
@@ -28,7 +28,7 @@ typedef struct completion {
 } completion;
 
 /* Data alone, as the configuration names it (the claims' references start from it). */
-tb_status completion_data(tb_context *, const tb_config *, tb_completion **);
+tb_status completion_data(tb_context *, const tb_config *, tb_partial_matrix **);
 /* Reads data and checks that the options go together: TB_USAGE, TB_BAD_DATA. */
 tb_status completion_open(completion *, tb_context *, const tb_config *);
 /* Factors at time 0, the objective, the references. */

@@ -290,13 +290,13 @@ static int arm_razin(const tb_config *config) {
 
 /* Whether the data are that problem, and the start has a positive determinant. */
 static tb_status is_razin(tb_context *context, const tb_outcome *outcome, bool *yes) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   tb_status status = completion_data(context, outcome->config, &p);
   if (status)
     return status;
   *yes =
       p->rows == 2 && p->cols == 2 && p->count == 3 && !p->observed[0] && p->y[0] == 1 && p->y[1] == 1 && p->y[2] == 0;
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
   const double *start = NULL;
   for (size_t i = 0; i < outcome->n_snapshots && !start; i++)
     if (tb_metrics_get(outcome->snapshots[i], "t") == 0)

@@ -48,7 +48,7 @@ static int arm_predictor(const tb_config *config) {
 /* Worst entry against the closed form, from the recorded matrices; larger ones by what the run itself measured. */
 static tb_status measure_residual_law(tb_context *context, const tb_outcome *outcome, double *value,
                                       double *reference) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   tb_status status = completion_data(context, outcome->config, &p);
   if (status)
     return status;
@@ -64,7 +64,7 @@ static tb_status measure_residual_law(tb_context *context, const tb_outcome *out
       *value = fmax(*value, fabs(w.values[at] - expected) / fmax(1, fabs(expected)));
     }
   }
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
   return isnan(*value) ? completion_skip(value, reference) : TB_OK;
 }
 
@@ -135,7 +135,7 @@ static int arm_sensing(const tb_config *config) {
 }
 
 static tb_status measure_sensing(tb_context *context, const tb_outcome *outcome, double *value, double *reference) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   tb_status status = completion_data(context, outcome->config, &p);
   if (status)
     return status;
@@ -156,7 +156,7 @@ static tb_status measure_sensing(tb_context *context, const tb_outcome *outcome,
       *value = fmax(*value, fabs(end.values[k] - start[k] - work[p->count + k]));
   }
   tb_release(context, work);
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
   return status;
 }
 
@@ -185,7 +185,7 @@ static int arm_rank_loss(const tb_config *config) {
 
 /* The sign of det W(t), W(t) = Y + e^{−t}(init·I − Y) on the observed entries and init·I elsewhere, by elimination with
  * pivots.  work[n×n]. */
-static int sign_of_determinant(const tb_completion *p, double init, double t, double *work) {
+static int sign_of_determinant(const tb_partial_matrix *p, double init, double t, double *work) {
   size_t n = p->rows;
   int sign = 1;
   for (size_t i = 0; i < n; i++)
@@ -216,7 +216,7 @@ static int sign_of_determinant(const tb_completion *p, double init, double t, do
 }
 
 /* The first change of that sign on a fine geometric grid from 1e-12 on, then bisection; inf where there is none. */
-static double first_crossing(const tb_completion *p, double init, double *work) {
+static double first_crossing(const tb_partial_matrix *p, double init, double *work) {
   const double ratio = 1.02;
   double from = 1e-12;
   int before = sign_of_determinant(p, init, from, work);
@@ -234,7 +234,7 @@ static double first_crossing(const tb_completion *p, double init, double *work) 
 }
 
 static tb_status measure_rank_loss(tb_context *context, const tb_outcome *outcome, double *value, double *reference) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   tb_status status = completion_data(context, outcome->config, &p);
   if (status)
     return status;
@@ -256,7 +256,7 @@ static tb_status measure_rank_loss(tb_context *context, const tb_outcome *outcom
     }
   }
   tb_release(context, work);
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
   return status;
 }
 
@@ -340,7 +340,7 @@ static int arm_empirical(const tb_config *config) {
 }
 
 static tb_status measure_empirical(tb_context *context, const tb_outcome *outcome, double *value, double *reference) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   const double *start = start_of(outcome);
   tb_status status = completion_data(context, outcome->config, &p);
   if (status)
@@ -348,7 +348,7 @@ static tb_status measure_empirical(tb_context *context, const tb_outcome *outcom
   double least = INFINITY;
   for (size_t k = 0; start && k < p->count; k++)
     least = fmin(least, fabs(p->y[k] - start[p->row[k] * p->cols + p->col[k]]));
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
   double t = longest_time(outcome), end = 0.5 * least * least;
   if (!start || t < end * (1 - 1e-6))
     return completion_skip(value, reference);
@@ -394,13 +394,13 @@ static double time_between(double from, double to, double target, double depth) 
 }
 
 static tb_status measure_one_entry(tb_context *context, const tb_outcome *outcome, double *value, double *reference) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   tb_status status = completion_data(context, outcome->config, &p);
   if (status)
     return status;
   double target = p->count ? p->y[0] : NAN, init = tb_config_real(outcome->config, "init");
   bool one = !p->dense && p->rows == 1 && p->cols == 1;
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
   double end = target - sqrt(2 * tb_config_real(outcome->config, "until_loss"));
   if (!one || !(init > 0 && init < end))
     return completion_skip(value, reference);
@@ -434,7 +434,7 @@ static int arm_commuting(const tb_config *config) {
 }
 
 /* Diagonal measurements: X = diag(init exp(Aᵀλ)) with A X = y, by Newton's method on λ. */
-static tb_status entropic_limit(tb_context *context, const tb_completion *p, double init, double *x, bool *found) {
+static tb_status entropic_limit(tb_context *context, const tb_partial_matrix *p, double init, double *x, bool *found) {
   size_t n = p->rows, m = p->count;
   double *work = tb_allocate(context, m * m + 3 * m, sizeof *work), *lambda = work + m * m, *b = lambda + m;
   if (!work)
@@ -474,7 +474,7 @@ static tb_status entropic_limit(tb_context *context, const tb_completion *p, dou
   return TB_OK;
 }
 
-static bool only_diagonal(const tb_completion *p) {
+static bool only_diagonal(const tb_partial_matrix *p) {
   for (size_t k = 0; p->dense && k < p->count; k++)
     for (size_t i = 0; i < p->rows * p->cols; i++)
       if (p->dense[k * p->rows * p->cols + i] != 0 && i / p->cols != i % p->cols)
@@ -483,7 +483,7 @@ static bool only_diagonal(const tb_completion *p) {
 }
 
 static tb_status measure_commuting(tb_context *context, const tb_outcome *outcome, double *value, double *reference) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   tb_metric_value end = tb_metrics_find(outcome->metrics, "matrix");
   tb_status status = completion_data(context, outcome->config, &p);
   if (status)
@@ -499,7 +499,7 @@ static tb_status measure_commuting(tb_context *context, const tb_outcome *outcom
     for (size_t j = 0; j < p->cols; j++)
       *value = fmax(*value, fabs(end.values[i * p->cols + j] - (i == j ? x[i] : 0)));
   tb_release(context, x);
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
   return status || found ? status : completion_skip(value, reference);
 }
 

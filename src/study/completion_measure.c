@@ -69,7 +69,7 @@ static double effective_rank(size_t count, const double *values) {
 }
 
 /* Mean squared difference over known entries, or over those of them that were not observed; NaN when there are none. */
-static double error_of(const tb_completion *p, const double *w, bool unobserved) {
+static double error_of(const tb_partial_matrix *p, const double *w, bool unobserved) {
   double sum = 0;
   size_t count = 0;
   for (size_t k = 0; p->truth && k < p->rows * p->cols; k++) {
@@ -128,7 +128,7 @@ static tb_status measure_spectrum(completion *s, tb_metrics *metrics) {
 }
 
 static tb_status measure_laws(completion *s, double t, tb_metrics *metrics) {
-  const tb_completion *p = s->problem;
+  const tb_partial_matrix *p = s->problem;
   if (s->method->flow) {
     double size = 1, worst = 0;
     for (size_t k = 0; k < p->count; k++) {
@@ -176,7 +176,7 @@ static tb_status measure_balance(completion *s, const double *theta, tb_metrics 
   return tb_metrics_real(metrics, "balance_drift", drift);
 }
 
-static double mean_error(const tb_completion *p) {
+static double mean_error(const tb_partial_matrix *p) {
   double sum = 0, error = 0;
   size_t count = 0;
   for (size_t k = 0; k < p->count; k++)
@@ -190,7 +190,7 @@ static double mean_error(const tb_completion *p) {
 }
 
 static tb_status measure_references(completion *s, tb_metrics *metrics) {
-  const tb_completion *p = s->problem;
+  const tb_partial_matrix *p = s->problem;
   tb_status status = real_if_known(metrics, "reference.mean_error_unobserved", mean_error(p));
   if (!status)
     status = real_if_known(metrics, "reference.truth_effective_rank", s->truth_rank);

@@ -32,8 +32,8 @@ static void put(int which, const char *text) {
 }
 
 static void test_low_rank(void **state) {
-  tb_completion *p, *other;
-  assert_int_equal(tb_completion_low_rank(context, 12, 9, 2, 40, false, 7, &p), TB_OK);
+  tb_partial_matrix *p, *other;
+  assert_int_equal(tb_partial_matrix_low_rank(context, 12, 9, 2, 40, false, 7, &p), TB_OK);
   double square = 0, copy[12 * 9], values[9];
   size_t seen = 0;
   for (size_t k = 0; k < 12 * 9; k++) {
@@ -51,53 +51,53 @@ static void test_low_rank(void **state) {
     assert_true(k == 0 || at > p->row[k - 1] * 9 + p->col[k - 1]);
   }
   /* the same matrix whatever is seen of it */
-  assert_int_equal(tb_completion_low_rank(context, 12, 9, 2, 5, true, 7, &other), TB_OK);
+  assert_int_equal(tb_partial_matrix_low_rank(context, 12, 9, 2, 5, true, 7, &other), TB_OK);
   assert_memory_equal(p->truth, other->truth, 12 * 9 * sizeof(double));
   assert_null(other->row);
   for (size_t k = 0; k < 5; k++)
     assert_true(fabs(other->y[k] - tb_dot(12 * 9, other->dense + k * 12 * 9, other->truth)) < 1e-12);
-  tb_completion_free(context, other);
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, other);
+  tb_partial_matrix_free(context, p);
 }
 
 static void test_entries(void **state) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   put(0, "i,j,value\n2,1,5\n0,3,-1\n0,0,2\n");
   put(1, "i,j,value\n1,1,7\n2,1,6\n");
-  assert_int_equal(tb_completion_read(context, path[0], 0, 0, path[1], &p), TB_OK);
+  assert_int_equal(tb_partial_matrix_read(context, path[0], 0, 0, path[1], &p), TB_OK);
   assert_int_equal(p->rows, 3);
   assert_int_equal(p->cols, 4);
   assert_int_equal(p->count, 3);
   assert_true(p->row[0] == 0 && p->col[0] == 0 && p->y[0] == 2);
   assert_true(p->row[2] == 2 && p->col[2] == 1 && p->y[2] == 5);
   assert_true(p->truth[1 * 4 + 1] == 7 && p->truth[2 * 4 + 1] == 6 && isnan(p->truth[0]));
-  tb_completion_free(context, p);
-  assert_int_equal(tb_completion_read(context, path[0], 5, 6, "", &p), TB_OK);
+  tb_partial_matrix_free(context, p);
+  assert_int_equal(tb_partial_matrix_read(context, path[0], 5, 6, "", &p), TB_OK);
   assert_true(p->rows == 5 && p->cols == 6 && !p->truth);
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
 }
 
 static void test_sensing(void **state) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   put(0, "a00,a01,a02,a10,a11,a12,y\n1,0,0,0,2,0,3\n0,1,0,0,0,0,-1\n");
-  assert_int_equal(tb_completion_read_sensing(context, path[0], 0, 0, "", &p), TB_OK);
+  assert_int_equal(tb_partial_matrix_read_sensing(context, path[0], 0, 0, "", &p), TB_OK);
   assert_true(p->rows == 2 && p->cols == 3 && p->count == 2 && !p->row);
   assert_true(p->dense[4] == 2 && p->dense[7] == 1 && p->y[0] == 3 && p->y[1] == -1);
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
   put(0, "a0_0,a0_1,y\n1,2,3\n");
-  assert_int_equal(tb_completion_read_sensing(context, path[0], 0, 0, "", &p), TB_OK);
+  assert_int_equal(tb_partial_matrix_read_sensing(context, path[0], 0, 0, "", &p), TB_OK);
   assert_true(p->rows == 1 && p->cols == 2);
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
 }
 
 static void test_ratings(void **state) {
-  tb_completion *p;
+  tb_partial_matrix *p;
   put(0, "2\t1\t5\t881250949\r\n1\t3\t3\t891717742\n\n1 1 4 878887116\n");
-  assert_int_equal(tb_completion_read_movielens(context, path[0], 0, 0, 2, &p), TB_OK);
+  assert_int_equal(tb_partial_matrix_read_movielens(context, path[0], 0, 0, 2, &p), TB_OK);
   assert_true(p->rows == 2 && p->cols == 3 && p->count == 2);
   assert_true(p->y[0] == 3 && p->col[0] == 2 && p->y[1] == 5 && p->row[1] == 1);
   assert_true(p->truth[0] == 4 && !p->observed[0] && p->truth[3] == 5 && isnan(p->truth[1]));
-  tb_completion_free(context, p);
+  tb_partial_matrix_free(context, p);
 }
 
 /* ---- what is refused ---- */
@@ -105,12 +105,12 @@ static void test_ratings(void **state) {
 typedef enum door { ENTRIES, SENSING, RATINGS } door;
 
 static void refuses(door which, const char *text, size_t rows, const char *place, const char *message) {
-  tb_completion *p = (tb_completion *)1;
+  tb_partial_matrix *p = (tb_partial_matrix *)1;
   put(0, text);
   tb_context_clear(context);
-  tb_status status = which == ENTRIES   ? tb_completion_read(context, path[0], rows, rows, "", &p)
-                     : which == SENSING ? tb_completion_read_sensing(context, path[0], rows, rows, "", &p)
-                                        : tb_completion_read_movielens(context, path[0], rows, rows, 1, &p);
+  tb_status status = which == ENTRIES   ? tb_partial_matrix_read(context, path[0], rows, rows, "", &p)
+                     : which == SENSING ? tb_partial_matrix_read_sensing(context, path[0], rows, rows, "", &p)
+                                        : tb_partial_matrix_read_movielens(context, path[0], rows, rows, 1, &p);
   const char *found = tb_context_place(context);
   size_t length = strlen(path[0]);
   if (status != TB_BAD_DATA || p || !strstr(tb_context_message(context), message) ||
@@ -148,14 +148,14 @@ static void test_every_allocation_fails(void **state) {
     for (long fail_at = 1;; fail_at++) {
       meter m = { 0 };
       tb_context *own = tb_context_new(meter_allocate, &m);
-      tb_completion *p = NULL;
+      tb_partial_matrix *p = NULL;
       m.fail_at = m.calls + fail_at;
-      tb_status status = which < 2    ? tb_completion_low_rank(own, 3, 4, 1, 5, which, 0, &p)
-                         : which == 2 ? tb_completion_read(own, path[0], 0, 0, path[1], &p)
-                         : which == 3 ? tb_completion_read_sensing(own, path[0], 0, 0, path[1], &p)
-                                      : tb_completion_read_movielens(own, path[0], 0, 0, 1, &p);
+      tb_status status = which < 2    ? tb_partial_matrix_low_rank(own, 3, 4, 1, 5, which, 0, &p)
+                         : which == 2 ? tb_partial_matrix_read(own, path[0], 0, 0, path[1], &p)
+                         : which == 3 ? tb_partial_matrix_read_sensing(own, path[0], 0, 0, path[1], &p)
+                                      : tb_partial_matrix_read_movielens(own, path[0], 0, 0, 1, &p);
       m.fail_at = 0;
-      tb_completion_free(own, p);
+      tb_partial_matrix_free(own, p);
       tb_context_free(own);
       assert_int_equal(m.live, 0);
       if (status == TB_OK)
