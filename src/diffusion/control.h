@@ -5,7 +5,7 @@
 #include "diffusion/chain.h"
 #include "diffusion/sampler.h"
 
-/* steps sigma alpha time grid loss iterations batch width layers lr lr_decay lr_decay_every affine published_quirks */
+/* steps sigma alpha time grid loss iterations batch width layers lr lr_decay lr_decay_every inner reference affine published_quirks */
 extern const tb_option_table tb_control_options;
 
 /* The chain of a configuration, in the arena.  time unset: 0.05 a step. */

@@ -5,7 +5,7 @@
 
 #include "diffusion/control.h"
 
-static const tb_sampler *const samplers[] = { &tb_sampler_dds, &tb_sampler_pis, NULL };
+static const tb_sampler *const samplers[] = { &tb_sampler_dds, &tb_sampler_pis, &tb_sampler_sfs, NULL };
 
 const tb_sampler *const *tb_samplers(void) {
   return samplers;
