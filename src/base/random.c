@@ -13,8 +13,15 @@
 #include <string.h>
 
 /* One version a vector width, chosen when the program is loaded.  Tests take one width: TB_BLOCKS is its name below,
- * or `plain` for the loops alone. */
-#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(TB_BLOCKS)
+ * or `plain` for the loops alone.  ThreadSanitizer instruments the choice, which comes before it is ready itself. */
+#ifdef __has_feature
+#define THREADS_WATCHED __has_feature(thread_sanitizer)
+#elif defined(__SANITIZE_THREAD__)
+#define THREADS_WATCHED 1
+#else
+#define THREADS_WATCHED 0
+#endif
+#if defined(__x86_64__) && defined(__gnu_linux__) && !defined(TB_BLOCKS) && !THREADS_WATCHED
 #define EACH_WIDTH __attribute__((target_clones("avx512f", "avx2", "default")))
 #define TB_BLOCKS  blocks_widest
 #else
