@@ -53,6 +53,13 @@ static void run_tile(const tb_pointwise *g, const tb_frame *frame, char **at, co
 void tb_run_pointwise(const tb_instruction *instruction, tb_frame *frame) {
   const tb_pointwise *g = instruction->detail;
   char **at = tb_at(frame, g->pointers);
+  if (g->outer_total == 1 && g->tile_rows == g->rows && g->tile_cols == g->cols) { /* one tile */
+    for (uint32_t l = 0; l < g->lane_count; l++)
+      at[l] = tb_at(frame, g->lanes[l].at);
+    for (uint32_t s = 0; s < g->step_count; s++)
+      run_step(&g->steps[s], at, g->lanes, g->rows, g->cols);
+    return;
+  }
   size_t outer[TB_OUTER] = { 0 };
   for (size_t o = 0; o < g->outer_total; o++) {
     for (size_t row = 0; row < g->rows; row += g->tile_rows) {
@@ -306,7 +313,7 @@ void tb_run_draw(const tb_instruction *instruction, tb_frame *frame) {
   const tb_key key = { .seed = (uint64_t)(uint32_t)words[0] | (uint64_t)(uint32_t)words[1] << 32,
                        .step = (uint32_t)words[2],
                        .use = d->use };
-  const uint64_t first = d->counts_on ? (uint64_t)(*(const int32_t *)tb_at(frame, d->first)) : 0;
+  const uint64_t first = d->row_elements ? d->row_elements * (uint64_t)(*(const int32_t *)tb_at(frame, d->row)) : 0;
   if (d->dtype == TB_FLOAT64)
     (d->normal ? tb_random_normal : tb_random_uniform)(key, first, d->count, out);
   else

@@ -447,9 +447,9 @@ static tb_status lower_draw(tb_planner *p, uint32_t index) {
   tb_status status = tb_prepare_operands(p, node);
   if (status == TB_OK)
     status = tb_read_contiguous(p, node->operands[0], &d->key);
-  d->counts_on = node->operand_count > 1;
-  if (status == TB_OK && d->counts_on)
-    status = tb_read_contiguous(p, node->operands[1], &d->first);
+  d->row_elements = node->attributes.start;
+  if (status == TB_OK && d->row_elements)
+    status = tb_read_contiguous(p, node->operands[1], &d->row);
   if (status == TB_OK)
     status = tb_write_result(p, index, &d->out);
   return status == TB_OK ? tb_emit(p, tb_run_draw, d, tb_ops[node->op].name, index) : status;

@@ -60,7 +60,8 @@ typedef enum tb_op {
 /* All attributes of all operations; what an operation does not use is zero, so that equal nodes are equal bytes. */
 typedef struct tb_attributes {
   double value;                     /* fill, power, scale, shift, lower */
-  uint64_t start;                   /* slice, pad; input of a tile: rows of the value that it is cut from */
+  uint64_t start;                   /* slice, pad; in a tile: of an input, rows of what it is cut from;
+                                       of a draw, elements of a row (operand 1 is the tile's first row) */
   uint32_t kind;                    /* tb_unary, tb_binary, tb_reduction */
   uint32_t order;                   /* unary: order of the derivative */
   uint32_t axis;                    /* iota, slice, pad, concat, gather, scatter-add */

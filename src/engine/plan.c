@@ -151,6 +151,21 @@ static tb_status make_workers(tb_context *context, planned *state) {
   return state->workers ? TB_OK : TB_NO_MEMORY;
 }
 
+/* Constants of a plan and of the bodies in it. */
+static size_t constants_of(const tb_plan *plan) {
+  size_t bytes = plan->constant_bytes;
+  for (uint32_t i = 0; i < plan->count; i++) {
+    const tb_instruction *instruction = &plan->instructions[i];
+    if (instruction->run == tb_run_loop)
+      bytes += constants_of(((const tb_loop *)instruction->detail)->body);
+    if (instruction->run == tb_run_tiles) {
+      const tb_tiles *t = instruction->detail;
+      bytes += constants_of(t->body[0]) + (t->body[1] != t->body[0] ? constants_of(t->body[1]) : 0);
+    }
+  }
+  return bytes;
+}
+
 static tb_status planned_compile(tb_program *program) {
   tb_context *context = program->context;
   planned *state = tb_allocate(context, 1, sizeof *state);
@@ -178,7 +193,7 @@ static tb_status planned_compile(tb_program *program) {
   if (status != TB_OK)
     return status;
   program->cost = tb_graph_cost(state->simple);
-  program->cost.arena_bytes = (double)(plan->arena_bytes + plan->constant_bytes);
+  program->cost.arena_bytes = (double)(plan->arena_bytes + constants_of(plan));
   return TB_OK;
 }
 

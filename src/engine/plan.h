@@ -191,8 +191,8 @@ typedef struct tb_draw {
   tb_dtype dtype;
   uint32_t use;
   size_t count;
-  tb_address key, first, out; /* first: the number of the first element, where it is not 0 */
-  bool counts_on;
+  size_t row_elements; /* of rows of a tile: they count on from its first row; 0: from 0 */
+  tb_address key, row, out;
 } tb_draw;
 
 enum { TB_PLAIN_OPERANDS = 8 };

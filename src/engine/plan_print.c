@@ -26,6 +26,21 @@ static void describe_pointwise(const tb_pointwise *g, tb_text *text) {
                    g->steps[s].kind == TB_STEP_PAIR ? " and derivative" : "");
 }
 
+static void describe_tiles(const tb_tiles *t, tb_text *text) {
+  size_t sums = 0, rows = 0;
+  for (uint32_t k = 0; k < t->result_count; k++) {
+    sums += t->results[k].kind == TB_TILING_SUM;
+    rows += t->results[k].kind == TB_TILING_ROWS;
+  }
+  tb_text_format(text, "%zu rows: %zu × %zu", t->rows, t->tiles - (t->last != t->tile), t->tile);
+  if (t->last != t->tile)
+    tb_text_format(text, " + %zu", t->last);
+  tb_text_format(text, ", %zu group%s, %u thread%s, ", t->groups, t->groups > 1 ? "s" : "", t->threads,
+                 t->threads > 1 ? "s" : "");
+  number(text, (double)t->body[0]->arena_bytes, "B");
+  tb_text_format(text, " a tile; %zu results by rows, %zu sums over rows", rows, sums);
+}
+
 static void describe(const tb_instruction *instruction, tb_text *text) {
   const void *detail = instruction->detail;
   if (instruction->run == tb_run_pointwise) {
@@ -56,6 +71,8 @@ static void describe(const tb_instruction *instruction, tb_text *text) {
     const tb_loop *l = detail;
     tb_text_format(text, "%zu steps%s, %u carries, %u slices, %u outs", l->length, l->reverse ? " backwards" : "",
                    l->carry_count, l->slice_count, l->out_count);
+  } else if (instruction->run == tb_run_tiles) {
+    describe_tiles(detail, text);
   }
 }
 
@@ -66,7 +83,9 @@ static void print_plan(const tb_plan *plan, tb_text *text, int indent) {
     char shape[TB_SHAPE_TEXT], name[32];
     tb_text_format(text, "%*s%3u  %-14s ", indent, "", i, instruction->name);
     describe(instruction, text);
-    if (node->op != TB_OP_SCAN) {
+    if (node->op == TB_OP_TILES) {
+      number(text, tb_ops[node->op].flop(plan->graph, node), "FLOP");
+    } else if (node->op != TB_OP_SCAN) {
       tb_text_format(text, "  → %%%u %s %s%s ", instruction->node, tb_node_name(node, name), tb_dtype_name(node->dtype),
                      tb_shape_text(node->rank, node->dims, shape));
       number(text, tb_ops[node->op].flop(plan->graph, node), "FLOP");
@@ -74,6 +93,8 @@ static void print_plan(const tb_plan *plan, tb_text *text, int indent) {
     tb_text_add(text, "\n");
     if (instruction->run == tb_run_loop)
       print_plan(((const tb_loop *)instruction->detail)->body, text, indent + 6);
+    else if (instruction->run == tb_run_tiles)
+      print_plan(((const tb_tiles *)instruction->detail)->body[0], text, indent + 6);
   }
 }
 

@@ -1,6 +1,8 @@
 /* Programs: checks what comes in, keeps a private pruned graph, and hands over to an executor. */
 #include "engine/program.h"
 
+#include <omp.h>
+
 static const tb_executor_record *const executors[] = {
   [TB_PLANNED] = &tb_executor_planned,
   [TB_NAIVE] = &tb_executor_naive,
@@ -64,6 +66,10 @@ static tb_status prepare(tb_program *program, tb_graph *graph, size_t n_out, con
   return program->executor->compile(program);
 }
 
+static uint32_t default_threads(void) {
+  return omp_in_parallel() ? 1 : (uint32_t)omp_get_max_threads();
+}
+
 tb_status tb_program_new(tb_context *context, tb_graph *graph, size_t n_out, const tb_value *outputs,
                          const tb_program_options *options, tb_program **program) {
   *program = NULL;
@@ -78,7 +84,7 @@ tb_status tb_program_new(tb_context *context, tb_graph *graph, size_t n_out, con
     return TB_NO_MEMORY;
   *p = (tb_program){ .context = context,
                      .executor = executors[executor],
-                     .threads = options && options->threads ? options->threads : 1,
+                     .threads = options && options->threads ? options->threads : default_threads(),
                      .tile_rows = options ? options->tile_rows : 0 };
   status = prepare(p, graph, n_out, outputs);
   if (status != TB_OK)

@@ -223,15 +223,6 @@ static tb_status tile_scan(tiler *t, uint32_t index) {
   return status;
 }
 
-/* Operands of a draw: the key, and the number of the first element of the tile's first row. */
-static tb_status draw_operands(tiler *t, uint32_t index, uint32_t operands[2]) {
-  const tb_node *node = t->rows->graph->nodes[index];
-  tb_node scale = { .op = TB_OP_SCALE, .dtype = TB_INT32, .elements = 1, .place = node->place };
-  scale.attributes.value = (double)tb_rows_inner(node, t->rows->tags[index]);
-  tb_status status = value_of(t, node->operands[0], none, &operands[0]);
-  return status == TB_OK ? tb_rewrite_append(&t->w, &scale, 1, &t->row, &operands[1]) : status;
-}
-
 /* Whether a node, seen from here, comes from outside the region as it is, so that it may come in turned as well. */
 static bool can_turn(const tiler *t, uint32_t index) {
   const tb_node *node = t->rows->graph->nodes[index];
@@ -278,7 +269,9 @@ static tb_status tile_node(tiler *t, uint32_t index) {
   tb_node copy = resized(t, node, tag_of(t->rows, index));
   tb_status status = TB_OK;
   if ((node->op == TB_OP_NORMAL || node->op == TB_OP_UNIFORM) && t->rows->kinds[index] == TB_ROWWISE) {
-    status = draw_operands(t, index, operands);
+    copy.attributes.start = tb_rows_inner(node, t->rows->tags[index]);
+    status = value_of(t, node->operands[0], none, &operands[0]);
+    operands[1] = t->row;
     return status == TB_OK ? tb_rewrite_append(&t->w, &copy, 2, operands, &t->map[index]) : status;
   }
   const bool turned = turns(t, index);
