@@ -62,7 +62,7 @@ static bool is_seed(const tb_node *node) {
   return node->op == TB_OP_INPUT || node->op == TB_OP_NORMAL || node->op == TB_OP_UNIFORM;
 }
 
-/* The analysis of the axis with the most work on rows; NULL: none. */
+/* The analysis of the axis with the most work on rows, among equals of the longest; NULL: none. */
 static tb_status find_rows(builder *b) {
   enum { MOST_TRIED = 64 };
   const tb_row_map *tried[MOST_TRIED];
@@ -82,7 +82,7 @@ static tb_status find_rows(builder *b) {
         return status;
       tried[count++] = rows;
       const double flop = rows_flop(rows);
-      if (flop > best) {
+      if (flop > best || (b->rows && flop == best && rows->count > b->rows->count)) {
         best = flop;
         b->rows = rows;
       }

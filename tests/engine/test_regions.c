@@ -1,0 +1,311 @@
+/* Tiles of rows in training: the same bits for every number of threads and both tables of fused arithmetic, on an MLP,
+ * a roll-out, a transformer and an LSTM; the numbers of the untiled plan; memory of a tile, not of the batch; a failure
+ * is the one of the lowest row. */
+#include "testing.h"
+
+#include <tiebreak/random.h>
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "diffusion/rollout.h"
+#include "engine/kernels/kernels.h"
+#include "model/lstm.h"
+#include "model/model.h"
+#include "model/tokens.h"
+#include "model/transformer.h"
+#include "optim/training.h"
+
+static tb_context *context;
+
+static int set_up(void **state) {
+  context = tb_context_new(NULL, NULL);
+  return context ? 0 : -1;
+}
+
+static int tear_down(void **state) {
+  tb_context_free(context);
+  return 0;
+}
+
+static void check(tb_status status) {
+  if (status != TB_OK)
+    fail_msg("%s: %s", tb_context_place(context), tb_context_message(context));
+}
+
+/* ---- networks ---- */
+
+enum { BATCH = 11, STEPS = 4, DIMS = 4, LENGTH = 5, SYMBOLS = 5, INPUTS = 3 };
+
+static const tb_model_shape mlp_shape = { .inputs = INPUTS, .depth = 3, .width = 16, .activation = TB_TANH };
+static const tb_drift_shape drift_shape = { .dims = DIMS, .width = 8, .layers = 2 };
+static const tb_transformer_shape transformer_shape = { .vocabulary = SYMBOLS,
+                                                        .width = 8,
+                                                        .heads = 2,
+                                                        .feedforward = 16,
+                                                        .layers = 2,
+                                                        .length = LENGTH,
+                                                        .activation = TB_GELU,
+                                                        .position = TB_POSITION_LEARNED,
+                                                        .epsilon = 1e-5 };
+static const tb_lstm_shape lstm_shape = { .inputs = INPUTS, .hidden = 8, .layers = 1 };
+
+static tb_value mlp(void *user, tb_graph *g, tb_value theta, const tb_value *in, tb_value keys, tb_value *notes) {
+  const tb_value f = tb_model_find("mlp")->output(g, &mlp_shape, theta, in[0]); /* [R,n] */
+  return tb_reduce(g, TB_MEAN, tb_square(g, tb_shift(g, f, -0.3)), 1u << 1, false);
+}
+
+static tb_value rollout(void *user, tb_graph *g, tb_value theta, const tb_value *in, tb_value keys, tb_value *notes) {
+  const tb_density funnel = tb_density_funnel(DIMS, 3);
+  double numbers[TB_CHAIN_ARRAYS * STEPS];
+  tb_chain chain;
+  tb_chain_fill(TB_CHAIN_DDS, TB_CHAIN_COS4, true, STEPS, 3, 1, 0.7, numbers, &chain);
+  const tb_rollout_shape shape = { .drift = drift_shape, .chain = &chain, .batch = BATCH, .density = &funnel };
+  const tb_value key = tb_reshape(g, tb_slice(g, keys, 0, 0, 1), 1, (size_t[]){ 3 });
+  const tb_rollout paths = tb_rollout_build(g, &shape, theta, key);
+  return tb_rollout_loss(g, &paths, tb_rollout_terminal(g, &shape, &paths, &funnel));
+}
+
+static tb_value transformer(void *user, tb_graph *g, tb_value theta, const tb_value *in, tb_value keys,
+                            tb_value *notes) {
+  return tb_next_token_loss(g, tb_transformer_logits(g, &transformer_shape, theta, in[0]), in[0], NULL);
+}
+
+static tb_value lstm(void *user, tb_graph *g, tb_value theta, const tb_value *in, tb_value keys, tb_value *notes) {
+  const tb_value states = tb_lstm_states(g, &lstm_shape, theta, in[0]); /* [T,R,B,H] */
+  return tb_reduce(g, TB_MEAN, tb_square(g, tb_shift(g, states, -0.1)), 1u << 0 | 1u << 2 | 1u << 3, false);
+}
+
+typedef struct network {
+  const char *name;
+  tb_value (*loss)(void *user, tb_graph *, tb_value theta, const tb_value *in, tb_value keys, tb_value *notes);
+  tb_training_input input; /* of one replica */
+} network;
+
+static const network networks[] = {
+  { "mlp", mlp, { "x", TB_FLOAT64, 3, { 1, BATCH, INPUTS } } },
+  { "rollout", rollout, { "unused", TB_FLOAT64, 1, { 1 } } },
+  { "transformer", transformer, { "tokens", TB_INT32, 3, { 1, BATCH, LENGTH } } },
+  { "lstm", lstm, { "x", TB_FLOAT64, 4, { 1, LENGTH, BATCH, INPUTS } } },
+};
+enum { NETWORKS = sizeof networks / sizeof *networks, MOST_PARAMETERS = 8192, MOST_INPUTS = 2048, MOST_REPLICAS = 3 };
+
+static size_t start(const network *n, double *theta) {
+  const tb_key key = { .seed = 1 };
+  size_t count;
+  if (n->loss == mlp) {
+    count = tb_model_find("mlp")->parameters(&mlp_shape);
+    tb_random_normal(key, 0, count, theta);
+    for (size_t i = 0; i < count; i++)
+      theta[i] *= 0.3;
+  } else if (n->loss == rollout) {
+    count = tb_drift_parameters(&drift_shape);
+    tb_drift_initialise(&drift_shape, key, theta);
+  } else if (n->loss == transformer) {
+    count = tb_transformer_parameters(&transformer_shape);
+    tb_transformer_initialise(&transformer_shape, key, theta);
+  } else {
+    count = tb_lstm_parameters(&lstm_shape);
+    tb_lstm_initialise(&lstm_shape, key, theta);
+  }
+  assert_true(count <= MOST_PARAMETERS);
+  return count;
+}
+
+static void fill(const tb_training_input *input, tb_dtype dtype, void *data) {
+  size_t count = 1;
+  for (size_t i = 0; i < input->rank; i++)
+    count *= input->dims[i];
+  assert_true(count <= MOST_INPUTS);
+  for (size_t i = 0; i < count; i++)
+    if (dtype == TB_INT32)
+      ((int32_t *)data)[i] = (int32_t)tb_random_below((tb_key){ .seed = 2 }, i, SYMBOLS);
+    else if (dtype == TB_FLOAT64)
+      ((double *)data)[i] = sin(1.3 * (double)i);
+    else
+      ((float *)data)[i] = (float)sin(1.3 * (double)i);
+}
+
+/* θ of all replicas after some steps of Adam. */
+static size_t train(const network *n, tb_dtype dtype, size_t replicas, size_t steps, const tb_program_options *options,
+                    double *theta) {
+  static double data[MOST_INPUTS];
+  double first[MOST_PARAMETERS], losses[MOST_REPLICAS];
+  const double rates[MOST_REPLICAS] = { 1e-2, 2e-2, 3e-3 };
+  const uint64_t seeds[MOST_REPLICAS] = { 7, 7, 7 };
+  tb_training_input input = n->input;
+  input.dtype = input.dtype == TB_INT32 ? TB_INT32 : dtype;
+  if (n->loss != rollout)
+    input.dims[0] = replicas;
+  const tb_training_shape shape = { .dtype = dtype,
+                                    .replicas = replicas,
+                                    .parameters = start(n, first),
+                                    .update = TB_UPDATE_ADAM,
+                                    .beta1 = 0.9,
+                                    .beta2 = 0.99,
+                                    .epsilon = 1e-6,
+                                    .n_inputs = 1,
+                                    .inputs = &input,
+                                    .loss = n->loss };
+  tb_training *t;
+  fill(&input, input.dtype, data);
+  check(tb_training_new(context, &shape, options, &t));
+  for (size_t r = 0; r < replicas; r++)
+    tb_training_start(t, r, first);
+  for (size_t k = 0; k < steps; k++) {
+    const uint64_t allocations = tb_context_allocations(context);
+    check(tb_training_step(t, (const void *[]){ data }, rates, seeds, losses, NULL));
+    assert_int_equal(tb_context_allocations(context), allocations);
+    assert_true(isfinite(losses[0]));
+  }
+  for (size_t r = 0; r < replicas; r++)
+    tb_training_point(t, r, theta + r * shape.parameters);
+  tb_training_free(t);
+  return replicas * shape.parameters;
+}
+
+static double expected[MOST_REPLICAS * MOST_PARAMETERS], got[MOST_REPLICAS * MOST_PARAMETERS];
+
+/* ---- bits ---- */
+
+static void same_for_threads(const network *n, tb_dtype dtype, size_t replicas, size_t tile_rows, size_t steps) {
+  static const uint32_t teams[] = { 1, 2, 3, 4, 8 };
+  static const char *const tables[] = { "v3", "v4" };
+  const tb_kernels *available[TB_KERNELS_MAX];
+  size_t count = tb_kernels_available(TB_FLOAT32, available), known = 0;
+  for (size_t table = 0; table < 2; table++) {
+    bool runs = false;
+    for (size_t i = 0; i < count; i++)
+      runs = runs || strcmp(available[i]->name, tables[table]) == 0;
+    if (!runs)
+      continue;
+    setenv("TIEBREAK_KERNELS", tables[table], 1);
+    for (size_t i = 0; i < sizeof teams / sizeof *teams; i++) {
+      const tb_program_options options = { .threads = teams[i], .tile_rows = tile_rows };
+      const size_t p = train(n, dtype, replicas, steps, &options, known ? got : expected);
+      if (known++ && memcmp(expected, got, p * sizeof *got) != 0)
+        fail_msg("%s: %s with %u threads gives other bits", n->name, tables[table], teams[i]);
+    }
+    unsetenv("TIEBREAK_KERNELS");
+  }
+}
+
+static void test_same_bits(void **state) {
+  for (size_t k = 0; k < NETWORKS; k++)
+    same_for_threads(&networks[k], TB_FLOAT32, 1, 2, 100);
+}
+
+static void test_same_bits_of_replicas(void **state) {
+  for (size_t k = 0; k < NETWORKS; k++) {
+    same_for_threads(&networks[k], TB_FLOAT64, MOST_REPLICAS, 1, 3);
+    same_for_threads(&networks[k], TB_FLOAT32, 1, 4, 3);
+  }
+}
+
+/* ---- numbers ---- */
+
+static void test_same_numbers(void **state) {
+  for (size_t k = 0; k < NETWORKS; k++)
+    for (size_t replicas = 1; replicas <= 2; replicas++)
+      for (size_t rows = 1; rows <= BATCH; rows += rows < 6 ? 1 : 9) {
+        train(&networks[k], TB_FLOAT64, replicas, 3, NULL, expected);
+        const size_t p =
+            train(&networks[k], TB_FLOAT64, replicas, 3, &(tb_program_options){ .threads = 1, .tile_rows = rows }, got);
+        for (size_t i = 0; i < p; i++)
+          if (!(fabs(expected[i] - got[i]) <= 1e-9 * (1 + fabs(expected[i]))))
+            fail_msg("%s, tiles of %zu: parameter %zu is %.17g, not %.17g", networks[k].name, rows, i, got[i],
+                     expected[i]);
+      }
+}
+
+/* ---- what a plan says ---- */
+
+static void test_print(void **state) {
+  tb_graph *g;
+  tb_program *program;
+  check(tb_graph_new(context, &g));
+  const tb_value w = tb_input(g, "w", TB_FLOAT32, 2, ((size_t[]){ 8, 8 }));
+  const tb_value x = tb_input(g, "x", TB_FLOAT32, 2, ((size_t[]){ 25, 8 }));
+  const tb_value y = tb_tanh(g, tb_matmul(g, x, false, w, true));
+  tb_value out[3] = { tb_mean(g, tb_square(g, y)), y };
+  check(tb_gradient(g, out[0], 1, &w, out + 2));
+  check(tb_program_new(context, g, 3, out, &(tb_program_options){ .threads = 2, .tile_rows = 6 }, &program));
+  tb_text text = tb_text_new(context);
+  check(tb_program_print(program, &text));
+  assert_non_null(strstr(text.data, "25 rows: 4 × 6 + 1, 5 groups, 2 threads"));
+  assert_non_null(strstr(text.data, "1 results by rows, 2 sums over rows"));
+  tb_text_free(&text);
+  tb_program_free(program);
+  tb_graph_free(g);
+}
+
+/* h ← tanh(h W), and its gradient: the states of all steps are kept, of a tile only. */
+static tb_status step(void *user, tb_graph *g, tb_value k, size_t n_carry, const tb_value *carry, size_t n_slice,
+                      const tb_value *slices, size_t n_const, const tb_value *consts, tb_value *carry_out, size_t n_out,
+                      tb_value *outs) {
+  carry_out[0] = tb_tanh(g, tb_matmul(g, carry[0], false, consts[0], false));
+  return TB_OK;
+}
+
+static void test_memory(void **state) {
+  enum { ROWS = 1000, WIDTH = 32, LONG = 100 };
+  tb_graph *g;
+  check(tb_graph_new(context, &g));
+  const tb_value w = tb_input(g, "w", TB_FLOAT32, 2, ((size_t[]){ WIDTH, WIDTH }));
+  const tb_value h = tb_input(g, "h", TB_FLOAT32, 2, ((size_t[]){ ROWS, WIDTH }));
+  tb_value end, out[2];
+  check(tb_scan(g, LONG, false, step, NULL, 1, &h, 0, NULL, 1, &w, &end, 0, NULL));
+  out[0] = tb_mean(g, end);
+  check(tb_gradient(g, out[0], 1, &w, out + 1));
+  double bytes[3];
+  for (uint32_t threads = 1; threads <= 2; threads++) {
+    tb_program *program;
+    check(tb_program_new(context, g, 2, out, &(tb_program_options){ .threads = threads }, &program));
+    bytes[threads] = tb_program_cost(program).arena_bytes;
+    tb_program_free(program);
+  }
+  const double tape = (double)ROWS * WIDTH * LONG * 4;
+  assert_true(bytes[1] < 0.6 * tape); /* it would be more than the tape without tiles */
+  assert_true(bytes[2] > 1.2 * bytes[1] && bytes[2] < 2 * bytes[1]);
+  tb_graph_free(g);
+}
+
+/* ---- failures ---- */
+
+/* Row i gathers from one table at index[i]; the first index out of range is told. */
+static void test_failure(void **state) {
+  enum { ROWS = 40 };
+  tb_graph *g;
+  check(tb_graph_new(context, &g));
+  const tb_value table = tb_input(g, "table", TB_FLOAT64, 2, ((size_t[]){ 4, 3 }));
+  const tb_value index = tb_input(g, "index", TB_INT32, 1, ((size_t[]){ ROWS }));
+  const tb_value w = tb_input(g, "w", TB_FLOAT64, 2, ((size_t[]){ 3, 3 }));
+  const tb_value loss = tb_sum(g, tb_matmul(g, tb_gather(g, table, 0, index), false, w, false));
+  double tables[12] = { 1 }, weights[9] = { 1 }, sum;
+  for (uint32_t threads = 1; threads <= 3; threads++) {
+    int32_t indices[ROWS] = { 0 };
+    tb_program *program;
+    check(tb_program_new(context, g, 1, &loss, &(tb_program_options){ .threads = threads, .tile_rows = 2 }, &program));
+    const void *in[] = { tables, indices, weights };
+    check(tb_program_run(program, 3, in, 1, (void *[]){ &sum }));
+    assert_true(sum == ROWS);
+    indices[9] = 41;
+    indices[30] = 42;
+    assert_int_equal(tb_program_run(program, 3, in, 1, (void *[]){ &sum }), TB_BAD_DATA);
+    assert_non_null(strstr(tb_context_message(context), "index 41 lies outside [0,4)"));
+    indices[9] = indices[30] = 0;
+    check(tb_program_run(program, 3, in, 1, (void *[]){ &sum }));
+    assert_true(sum == ROWS);
+    tb_program_free(program);
+  }
+  tb_graph_free(g);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_same_bits_of_replicas),
+    cmocka_unit_test(test_same_numbers), cmocka_unit_test(test_print),
+    cmocka_unit_test(test_memory),       cmocka_unit_test(test_failure),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
