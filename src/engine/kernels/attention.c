@@ -7,11 +7,14 @@
  * k̄ and v̄, which sum over queries, want the weights turned: squares of BLOCK × BLOCK.  Each output sums in order of
  * keys (of even and of odd ones) or of queries, whatever the vector width. */
 #include "engine/kernels/exponential.h"
+#include "engine/kernels/transpose.h"
 
 enum {
   BLOCK = MAX_LANES,
   FEATURES = VECTOR_BYTES == 64 ? 8 : 4, /* taken at once */
 };
+
+#define ALIGNED __attribute__((aligned(64)))
 
 /* ---- the parts of a block ---- */
 
@@ -205,7 +208,7 @@ static void add_bias(const tb_attention *a, const block *b, const real *bias, re
 }
 
 static void exponentiate(block *b) {
-  real most[BLOCK], sum[BLOCK];
+  real most[BLOCK] ALIGNED, sum[BLOCK] ALIGNED;
   vector m[WIDE];
   UNROLL for (int w = 0; w < WIDE; w++) m[w] = spread(-INFINITE);
   for (size_t j = 0; j < b->keys; j++) {
@@ -217,7 +220,7 @@ static void exponentiate(block *b) {
   for (size_t j = 0; j < b->keys; j++) {
     real *s = b->s + j * BLOCK;
     LOOP for (size_t i = 0; i < BLOCK; i++) {
-      s[i] = exp_(s[i] - most[i]);
+      s[i] = exp_falling(s[i] - most[i]);
       sum[i] += s[i];
     }
   }
@@ -266,23 +269,28 @@ static void forward(const tb_attention *a, const void *q, const void *k, const v
   }
 }
 
-/* w and s̄ of BLOCK keys from key j on, turned; s̄ also in place of w. */
-static void slopes(const block *b, size_t j, const real *inverse, const real *mean, const real *bar_v, real *w_turned,
-                   real *s_turned) {
-  real w[BLOCK * BLOCK], slope[BLOCK * BLOCK];
-  const size_t count = b->keys - j < BLOCK ? b->keys - j : BLOCK;
-  for (size_t r = 0; r < count; r++) {
-    real *s = b->s + (j + r) * BLOCK;
-    const real *bar = bar_v + (j + r) * BLOCK;
-    LOOP for (size_t i = 0; i < BLOCK; i++) {
-      w[r * BLOCK + i] = s[i] * inverse[i];
-      s[i] = slope[r * BLOCK + i] = w[r * BLOCK + i] * (bar[i] - mean[i]);
-    }
+/* a[BLOCK, BLOCK] turned */
+static void turn_square(const real *a, real *out) {
+  for (int r = 0; r < BLOCK; r += LANES)
+    for (int c = 0; c < BLOCK; c += LANES)
+      transpose_block(false, LANES, LANES, a + r * BLOCK + c, BLOCK, out + c * BLOCK + r, BLOCK);
+}
+
+/* s̄ in place of w̄ = ō vᵀ, zeros up to a whole number of blocks; inverse becomes 1/sum. */
+static void slopes(const block *b, real *bar, real *inverse) {
+  real mean[BLOCK] ALIGNED = { 0 };
+  const size_t whole = (b->keys + BLOCK - 1) / BLOCK * BLOCK;
+  for (size_t j = 0; j < b->keys; j++)
+    LOOP for (size_t i = 0; i < BLOCK; i++) mean[i] = fused(b->s[j * BLOCK + i], bar[j * BLOCK + i], mean[i]);
+  for (size_t i = 0; i < BLOCK; i++) {
+    inverse[i] = 1 / b->sum[i];
+    mean[i] *= inverse[i];
   }
-  memset(w + count * BLOCK, 0, (BLOCK - count) * BLOCK * sizeof(real));
-  memset(slope + count * BLOCK, 0, (BLOCK - count) * BLOCK * sizeof(real));
-  NAME(transpose)(BLOCK, BLOCK, w, BLOCK, w_turned, BLOCK);
-  NAME(transpose)(BLOCK, BLOCK, slope, BLOCK, s_turned, BLOCK);
+  for (size_t j = 0; j < b->keys; j++)
+    LOOP for (size_t i = 0; i < BLOCK; i++) bar[j * BLOCK + i] =
+        b->s[j * BLOCK + i] * inverse[i] * (bar[j * BLOCK + i] - mean[i]);
+  memset(bar + b->keys * BLOCK, 0, (whole - b->keys) * BLOCK * sizeof(real));
+  memset(b->s + b->keys * BLOCK, 0, (whole - b->keys) * BLOCK * sizeof(real));
 }
 
 static void backward(const tb_attention *a, const void *q, const void *k, const void *v, const void *bias,
@@ -296,20 +304,17 @@ static void backward(const tb_attention *a, const void *q, const void *k, const 
     const block b = weights_of(a, first, q, k, bias, turned, s, bar_v);
     turn_in(b.count, values, (const real *)bar + first * a->ld_out, a->ld_out, 1, turned_bar);
     all_scores(values, b.keys, turned_bar, v, a->ld_v, bar_v);
-    real inverse[BLOCK], mean[BLOCK] = { 0 };
-    for (size_t j = 0; j < b.keys; j++)
-      LOOP for (size_t i = 0; i < BLOCK; i++) mean[i] = fused(s[j * BLOCK + i], bar_v[j * BLOCK + i], mean[i]);
-    for (size_t i = 0; i < BLOCK; i++) {
-      inverse[i] = 1 / b.sum[i];
-      mean[i] *= inverse[i];
-    }
+    real inverse[BLOCK] ALIGNED, tile[BLOCK * BLOCK] ALIGNED;
+    slopes(&b, bar_v, inverse);
+    for (size_t f = 0; f < values; f++) /* v̄ sums w ō = exp(s − largest) (ō / sum) */
+      LOOP for (size_t i = 0; i < BLOCK; i++) turned_bar[f * BLOCK + i] *= inverse[i];
     for (size_t j = 0; j < b.keys; j += BLOCK) {
-      real w_turned[BLOCK * BLOCK], s_turned[BLOCK * BLOCK];
-      slopes(&b, j, inverse, mean, bar_v, w_turned, s_turned);
-      gather_all(width, b.count, turned, s_turned, k_sum + j, ld);
-      gather_all(values, b.count, turned_bar, w_turned, v_sum + j, ld);
+      turn_square(bar_v + j * BLOCK, tile);
+      gather_all(width, b.count, turned, tile, k_sum + j, ld);
+      turn_square(s + j * BLOCK, tile);
+      gather_all(values, b.count, turned_bar, tile, v_sum + j, ld);
     }
-    weigh_all(width, b.keys, s, k, a->ld_k, gathered);
+    weigh_all(width, b.keys, bar_v, k, a->ld_k, gathered);
     for (size_t i = 0; i < BLOCK; i++)
       inverse[i] = (real)a->scale;
     turn_out(b.count, width, gathered, inverse, (real *)q_bar + first * a->ld_q_bar, a->ld_q_bar);

@@ -18,8 +18,9 @@
 #define EXP_LEAST -746.0
 #define EXP_MOST  710.0
 #endif
-#define LOG2_E   REAL(1.44269504088896340736)
-#define INFINITE ((real)__builtin_inff())
+#define FALLING_LEAST (TB_REAL_BITS == 32 ? REAL(-87.0) : REAL(-708.0))
+#define LOG2_E        REAL(1.44269504088896340736)
+#define INFINITE      ((real)__builtin_inff())
 
 /* x, but no more than most; NaN stays */
 INLINE real at_most(real x, real most) {
@@ -55,6 +56,14 @@ INLINE split exp_split(real x) {
 INLINE real exp_(real x) {
   const split s = exp_split(at_least(at_most(x, EXP_MOST), EXP_LEAST));
   return (1 + s.rest) * s.first * s.second;
+}
+
+/* exp(x) of x ≤ 0 or NaN, as softmax needs it: 0 where it would be less than the smallest normal number */
+INLINE real exp_falling(real x) {
+  const real t = fused(x, LOG2_E, ROUNDER), n = t - ROUNDER;
+  const real r = fused(n, -LN2_LOW, fused(n, -LN2_HIGH, x));
+  const real y = (1 + fused(r * r, exp_rest(r), r)) * power_of_two(difference(t, ROUNDER));
+  return x < FALLING_LEAST ? 0 : y;
 }
 
 #endif

@@ -85,8 +85,8 @@ typedef struct tb_kernel_factor {
   void (*triangular_solve)(bool transpose, size_t n, size_t k, const void *l, void *b, void *scratch);
 } tb_kernel_factor;
 
-/* Products through some entries of a rows × cols matrix, grouped by row: those of row i are start[i] … start[i + 1] − 1,
- * in the columns col[e]. */
+/* Products through some entries of a rows × cols matrix, grouped by row: those of row i are start[i] … start[i + 1] −
+ * 1, in the columns col[e]. */
 typedef struct tb_kernel_sampled {
   /* out[e] = Σ_p a[row of e, p] b[col[e], p], p < k */
   void (*products)(size_t rows, size_t k, const int32_t *start, const int32_t *col, const void *a, size_t lda,

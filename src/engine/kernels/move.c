@@ -1,39 +1,5 @@
 /* Moving numbers: transposes in squares of registers, gather, and its transpose. */
-#include "engine/kernels/real.h"
-
-/* A square of LANES × LANES: each stage interleaves row i with row i + LANES/2, which turns the index by one bit. */
-INLINE void transpose_square(const real *a, size_t lda, real *out, size_t ldo) {
-  vector r[LANES], s[LANES];
-  UNROLL for (int i = 0; i < LANES; i++) r[i] = load(a + (size_t)i * lda);
-  UNROLL for (int stage = 1; stage < LANES; stage *= 2) {
-    UNROLL for (int i = 0; i < LANES / 2; i++) {
-      s[2 * i] = INTERLEAVE_LOW(r[i], r[i + LANES / 2]);
-      s[2 * i + 1] = INTERLEAVE_HIGH(r[i], r[i + LANES / 2]);
-    }
-    UNROLL for (int i = 0; i < LANES; i++) r[i] = s[i];
-  }
-  UNROLL for (int i = 0; i < LANES; i++) store(out + (size_t)i * ldo, r[i]);
-}
-
-/* A part of a square: rows and columns that are not there are not touched. */
-INLINE void transpose_part(size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
-#if defined(__AVX512F__)
-  vector r[LANES], s[LANES];
-  UNROLL for (int i = 0; i < LANES; i++) r[i] = load_part(a + (size_t)i * lda, (size_t)i < rows ? cols : 0);
-  UNROLL for (int stage = 1; stage < LANES; stage *= 2) {
-    UNROLL for (int i = 0; i < LANES / 2; i++) {
-      s[2 * i] = INTERLEAVE_LOW(r[i], r[i + LANES / 2]);
-      s[2 * i + 1] = INTERLEAVE_HIGH(r[i], r[i + LANES / 2]);
-    }
-    UNROLL for (int i = 0; i < LANES; i++) r[i] = s[i];
-  }
-  UNROLL for (int i = 0; i < LANES; i++) store_part(out + (size_t)i * ldo, r[i], (size_t)i < cols ? rows : 0);
-#else
-  for (size_t i = 0; i < rows; i++)
-    for (size_t j = 0; j < cols; j++)
-      out[j * ldo + i] = a[i * lda + j];
-#endif
-}
+#include "engine/kernels/transpose.h"
 
 void NAME(transpose)(size_t rows, size_t cols, const void *a_, size_t lda, void *out_, size_t ldo) {
   const real *a = a_;
@@ -42,9 +8,11 @@ void NAME(transpose)(size_t rows, size_t cols, const void *a_, size_t lda, void 
     for (size_t c = 0; c < cols; c += LANES) {
       const size_t m = rows - r < LANES ? rows - r : LANES, n = cols - c < LANES ? cols - c : LANES;
       if (m == LANES && n == LANES)
-        transpose_square(a + r * lda + c, lda, out + c * ldo + r, ldo);
+        transpose_block(false, LANES, LANES, a + r * lda + c, lda, out + c * ldo + r, ldo);
+      else if (m < LANES)
+        transpose_low(m, n, a + r * lda + c, lda, out + c * ldo + r, ldo);
       else
-        transpose_part(m, n, a + r * lda + c, lda, out + c * ldo + r, ldo);
+        transpose_block(true, m, n, a + r * lda + c, lda, out + c * ldo + r, ldo);
     }
 }
 

@@ -106,7 +106,7 @@ INLINE vector fused_vector(vector a, vector b, vector c) {
 #endif
 }
 
-/* The first count lanes, 0 < count < LANES (with AVX-512 also none and all); the others 0. */
+/* The first count lanes, 0 < count < LANES; the others 0. */
 INLINE vector load_part(const real *p, size_t count) {
 #if defined(__AVX512F__) && TB_REAL_BITS == 32
   return (vector)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
