@@ -136,6 +136,19 @@ static tb_status other_operand(tb_planner *p, const tb_epilogue *e, const tb_nod
   return status;
 }
 
+static const char *product_name(const tb_product *g) {
+  switch (g->with) {
+  case TB_TIMES:
+    return "product × factor";
+  case TB_WHERE_POSITIVE:
+    return "product × slope of relu";
+  case TB_PLUS_POSITIVE:
+    return g->has_d ? "relu of product + sum" : "relu of product";
+  default:
+    return g->has_d ? "product + sum" : "product";
+  }
+}
+
 static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
   const tb_node *node = node_at(p, e->matmul);
   const uint32_t r = node->rank;
@@ -180,7 +193,8 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
   }
   g->batch_rank = r - 2;
   g->symmetric = node->operands[0] == node->operands[1] &&
-                 node->attributes.transpose_a != node->attributes.transpose_b && e->other == TB_NO_BUFFER;
+                 node->attributes.transpose_a != node->attributes.transpose_b && e->other == TB_NO_BUFFER &&
+                 e->with == TB_PLUS;
   g->move = kernels->move;
   status = tb_touch(p, &a, size, false, &g->a);
   if (status == TB_OK)
@@ -196,12 +210,7 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
     status = tb_touch(p, &c, size, true, &g->c);
   if (status == TB_OK)
     status = tb_touch_scratch(p, kernels->gemm_scratch * size, &g->scratch);
-  return status == TB_OK ? tb_emit(p, tb_run_product, g,
-                                   !g->has_d             ? "product"
-                                   : g->with == TB_TIMES ? "product × factor"
-                                                         : "product + sum",
-                                   e->yields)
-                         : status;
+  return status == TB_OK ? tb_emit(p, tb_run_product, g, product_name(g), e->yields) : status;
 }
 
 /* ---- reductions ---- */
@@ -546,7 +555,7 @@ static tb_status lower_node(tb_planner *p, uint32_t index) {
   const tb_node *node = node_at(p, index);
   switch (node->op) {
   case TB_OP_MATMUL:
-    return lower_product(p, &(tb_epilogue){ index, TB_NO_BUFFER, index, 1, 0, TB_PLUS });
+    return lower_product(p, &(tb_epilogue){ index, TB_NO_BUFFER, index, TB_NO_BUFFER, 1, 0, TB_PLUS });
   case TB_OP_REDUCE:
     return node->dtype == TB_INT32 ? lower_plain(p, index) : lower_reduce(p, index);
   case TB_OP_SOFTMAX:

@@ -311,9 +311,11 @@ typedef struct tb_unit {
 
 typedef struct tb_pattern tb_pattern;
 
-/* c = alpha·product + beta·other, or alpha·product·other, recognised around a matmul. */
+/* c = alpha·product + beta·other or its positive part, or alpha·product times other or where other is positive,
+ * recognised around a matmul. */
 typedef struct tb_epilogue {
   uint32_t matmul, other, yields; /* nodes; other is TB_NO_BUFFER where there is none */
+  uint32_t slope;                 /* 1 where other is positive, inside; or TB_NO_BUFFER */
   double alpha, beta;
   tb_gemm_with with;
 } tb_epilogue;

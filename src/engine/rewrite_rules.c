@@ -95,20 +95,31 @@ static bool rule_arithmetic(tb_rewriter *w, tb_rule_input in, uint32_t *index, t
   }
 }
 
+/* Exponents that are one or two cheap functions */
 static bool rule_power(tb_rewriter *w, tb_rule_input in, uint32_t *index, tb_status *status) {
-  if (in.node->op != TB_OP_POWER)
-    return false;
+  enum { NO_MORE = UINT32_MAX };
   static const struct {
     double exponent;
-    tb_unary kind;
-  } known[] = { { 2, TB_SQUARE }, { 0.5, TB_SQRT }, { -1, TB_RECIPROCAL } };
-  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-    if (in.node->attributes.value == known[i].exponent) {
+    uint32_t kinds[2]; /* one after the other */
+  } known[] = { { 2, { TB_SQUARE, NO_MORE } },
+                { 0.5, { TB_SQRT, NO_MORE } },
+                { -1, { TB_RECIPROCAL, NO_MORE } },
+                { -2, { TB_RECIPROCAL, TB_SQUARE } },
+                { -0.5, { TB_SQRT, TB_RECIPROCAL } } };
+  if (in.node->op != TB_OP_POWER)
+    return false;
+  for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+    if (in.node->attributes.value != known[i].exponent)
+      continue;
+    *index = in.operands[0];
+    *status = TB_OK;
+    for (int k = 0; k < 2 && known[i].kinds[k] != NO_MORE && *status == TB_OK; k++) {
       tb_node node = tb_shaped_like(in.node, TB_OP_UNARY);
-      node.attributes.kind = known[i].kind;
-      *status = tb_rewrite_node(w, &node, 1, in.operands, index);
-      return true;
+      node.attributes.kind = known[i].kinds[k];
+      *status = tb_rewrite_node(w, &node, 1, (uint32_t[]){ *index }, index);
     }
+    return true;
+  }
   return false;
 }
 
@@ -128,6 +139,25 @@ static bool rule_tanh(tb_rewriter *w, tb_rule_input in, uint32_t *index, tb_stat
     binary_of(w, in.node, TB_MULTIPLY, factors[0], factors[1], &product, status);
   if (*status == TB_OK)
     with_value(w, in.node, TB_OP_SCALE, product, -2, index, status);
+  return true;
+}
+
+static bool is_relu(const tb_node *node, uint32_t order) {
+  return node->op == TB_OP_UNARY && node->attributes.kind == TB_RELU && node->attributes.order == order;
+}
+
+/* relu′(x) = relu′(relu(x)): the argument of a positive part need not be kept. */
+static bool rule_relu(tb_rewriter *w, tb_rule_input in, uint32_t *index, tb_status *status) {
+  if (!is_relu(in.node, 1) || is_relu(tb_rewritten(w, in.operands[0]), 0))
+    return false;
+  tb_node positive = *in.node;
+  positive.attributes.order = 0;
+  uint32_t operand = 0;
+  *status = tb_rewrite_node(w, &positive, 1, in.operands, &operand);
+  if (*status == TB_OK && !is_relu(tb_rewritten(w, operand), 0)) /* a rule made something else of it */
+    return false;
+  if (*status == TB_OK)
+    *status = tb_rewrite_node(w, in.node, 1, &operand, index);
   return true;
 }
 
@@ -255,6 +285,6 @@ static bool rule_select(tb_rewriter *w, tb_rule_input in, uint32_t *index, tb_st
 }
 
 tb_rewrite_rule *const tb_rewrite_rules[] = {
-  rule_shape,     rule_select,  rule_power,     rule_tanh, rule_arithmetic, rule_broadcast, rule_reduce,
-  tb_rule_copies, tb_rule_rows, tb_rule_pieces, NULL,
+  rule_shape,     rule_select, rule_power,     rule_tanh,    rule_relu,      rule_arithmetic,
+  rule_broadcast, rule_reduce, tb_rule_copies, tb_rule_rows, tb_rule_pieces, NULL,
 };

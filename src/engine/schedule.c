@@ -2,9 +2,10 @@
  *
  * What one kernel computes from many nodes is found first (patterns.h).
  * A product takes the sum or factor behind it along (biases, weight updates, slopes of activations), with a scale
- * between. Pointwise nodes of one shape and one level are one group: along every edge the level stays or grows, and it
- * grows wherever a group is left, so no group waits for itself.  Derivatives of an activation meet the activation in
- * its group and share its exponential.  Units then run in dependency order, the ones built first first. */
+ * between, and the positive part of that, or of what it multiplies. Pointwise nodes of one shape and one level are one
+ * group: along every edge the level stays or grows, and it grows wherever a group is left, so no group waits for
+ * itself.  Derivatives of an activation meet the activation in its group and share its exponential.  Units then run in
+ * dependency order, the ones built first first. */
 #include "engine/patterns.h"
 
 #include <string.h>
@@ -39,6 +40,13 @@ static uint32_t source_of(const tb_graph *graph, uint32_t index) {
     index = graph->nodes[index]->operands[0];
   return index;
 }
+
+typedef struct builder {
+  tb_planner *p;
+  uint32_t *level; /* [nodes] */
+  bool *pointwise; /* [nodes] */
+  bool *absorbed;  /* [nodes]: by a product */
+} builder;
 
 /* ---- products with their sums ---- */
 
@@ -77,12 +85,37 @@ static bool depends(const tb_graph *graph, uint32_t node, uint32_t on, uint32_t 
   return false;
 }
 
+/* A product whose sums are kept in registers. */
+static bool is_short(const tb_graph *graph, uint32_t matmul) {
+  const tb_node *node = graph->nodes[matmul], *a = tb_node_operand(graph, node, 0);
+  return a->dims[a->rank - (node->attributes.transpose_a ? 2 : 1)] <= TB_GEMM_DEPTH;
+}
+
 /* A factor of full size, and a product short enough to meet it in registers. */
 static bool can_multiply(const tb_graph *graph, uint32_t matmul, uint32_t other) {
-  const tb_node *node = graph->nodes[matmul], *a = tb_node_operand(graph, node, 0);
-  const size_t k = a->dims[a->rank - (node->attributes.transpose_a ? 2 : 1)];
   const tb_op op = graph->nodes[other]->op;
-  return k <= TB_GEMM_DEPTH && op != TB_OP_BROADCAST && op != TB_OP_FILL;
+  return is_short(graph, matmul) && op != TB_OP_BROADCAST && op != TB_OP_FILL;
+}
+
+static bool is_relu(const tb_node *node, uint32_t order) {
+  return node->op == TB_OP_UNARY && node->attributes.kind == TB_RELU && node->attributes.order == order;
+}
+
+/* The positive part of a product with or without a sum that nobody else reads. */
+static void recognise_positive(tb_planner *p, builder *b, uint32_t index) {
+  const uint32_t a = p->graph->nodes[index]->operands[0];
+  const tb_node *node = p->graph->nodes[a];
+  tb_epilogue e = p->epilogues[a];
+  if (node->op == TB_OP_MATMUL && e.matmul == TB_NO_BUFFER && !p->pattern_of[a])
+    e = (tb_epilogue){ a, TB_NO_BUFFER, index, TB_NO_BUFFER, 1, 0, TB_PLUS };
+  if (b->absorbed[a] || !used_once(p, a) || e.matmul == TB_NO_BUFFER || e.with != TB_PLUS ||
+      !is_short(p->graph, e.matmul) || !tb_same_shape(node, p->graph->nodes[index]))
+    return;
+  e.yields = index;
+  e.with = TB_PLUS_POSITIVE;
+  p->epilogues[index] = e;
+  p->epilogues[a].matmul = TB_NO_BUFFER;
+  b->absorbed[a] = true;
 }
 
 static void recognise_product(tb_planner *p, uint32_t index) {
@@ -92,7 +125,7 @@ static void recognise_product(tb_planner *p, uint32_t index) {
   double factor;
   if (node->op == TB_OP_SCALE) { /* a scaled product that no sum takes along */
     if (find_product(p, node->operands[0], &e->matmul, &factor) && factor == 1)
-      *e = (tb_epilogue){ e->matmul, TB_NO_BUFFER, index, node->attributes.value, 0, TB_PLUS };
+      *e = (tb_epilogue){ e->matmul, TB_NO_BUFFER, index, TB_NO_BUFFER, node->attributes.value, 0, TB_PLUS };
     else
       e->matmul = TB_NO_BUFFER;
     return;
@@ -112,21 +145,21 @@ static void recognise_product(tb_planner *p, uint32_t index) {
     *e = (tb_epilogue){ matmul,
                         other,
                         index,
+                        TB_NO_BUFFER,
                         minus && side == 1 ? -factor : factor,
                         minus && side == 0 ? -1 : 1,
                         times ? TB_TIMES : TB_PLUS };
+    const tb_node *slope = graph->nodes[other];
+    if (times && is_relu(slope, 1) && used_once(p, other)) { /* 1 where positive */
+      e->slope = other;
+      e->other = slope->operands[0];
+      e->with = TB_WHERE_POSITIVE;
+    }
     return;
   }
 }
 
 /* ---- levels and groups ---- */
-
-typedef struct builder {
-  tb_planner *p;
-  uint32_t *level; /* [nodes] */
-  bool *pointwise; /* [nodes] */
-  bool *absorbed;  /* [nodes]: by a product */
-} builder;
 
 static bool same_space(const tb_node *a, const tb_node *b) {
   uint32_t i = 0, j = 0;
@@ -414,7 +447,7 @@ tb_status tb_schedule(tb_planner *p) {
     return TB_NO_MEMORY;
   memset(p->unit_of, 0xff, (n + 1) * sizeof *p->unit_of);
   for (uint32_t i = 0; i < n; i++)
-    p->epilogues[i] = (tb_epilogue){ TB_NO_BUFFER, TB_NO_BUFFER, i, 1, 0, TB_PLUS };
+    p->epilogues[i] = (tb_epilogue){ TB_NO_BUFFER, TB_NO_BUFFER, i, TB_NO_BUFFER, 1, 0, TB_PLUS };
   count_uses(p);
   tb_status status = tb_find_patterns(p, b.absorbed);
   if (status != TB_OK)
@@ -429,13 +462,19 @@ tb_status tb_schedule(tb_planner *p) {
       if (e->matmul == TB_NO_BUFFER)
         continue;
       const tb_node *node = p->graph->nodes[i];
-      uint32_t k = node->op == TB_OP_SCALE || e->other == node->operands[1] ? node->operands[0] : node->operands[1];
+      const uint32_t other = e->slope == TB_NO_BUFFER ? e->other : e->slope;
+      uint32_t k = node->op == TB_OP_SCALE || other == node->operands[1] ? node->operands[0] : node->operands[1];
       for (;; k = p->graph->nodes[k]->operands[0]) {
         b.absorbed[k] = true;
         if (k == e->matmul)
           break;
       }
+      if (e->slope != TB_NO_BUFFER)
+        b.absorbed[e->slope] = true;
     }
+  for (uint32_t i = 0; i < n; i++)
+    if (is_relu(p->graph->nodes[i], 0) && !b.absorbed[i] && !p->pattern_of[i] && p->graph->nodes[i]->elements > 0)
+      recognise_positive(p, &b, i);
   find_levels(&b);
   sink(&b);
   status = make_units(&b);

@@ -124,7 +124,7 @@ static void check_product(tb_dtype dtype, product p) {
   fill(dtype, a, (p.transpose_a ? p.k : p.m) * p.lda);
   fill(dtype, b, (p.transpose_b ? p.n : p.k) * p.ldb);
   const size_t elements = p.m * p.ldc;
-  if (p.with == TB_TIMES)
+  if (tb_gemm_multiplies(p.with))
     p.beta = 1; /* not used */
   if (p.beta == 0)
     for (size_t i = 0; i < elements; i++) /* beta = 0 must not read c */
@@ -144,8 +144,13 @@ static void check_product(tb_dtype dtype, product p) {
         size += fabs(x * y);
       }
       const double added = p.beta == 0 ? 0 : p.beta * (p.apart ? get(dtype, c, i * p.ldd + j) : old);
-      sum = p.with == TB_TIMES ? p.alpha * sum * added : p.alpha * sum + added;
-      size = p.with == TB_TIMES ? fabs(p.alpha * added) * size : fabs(p.alpha) * size + fabs(added);
+      size = p.with == TB_TIMES            ? fabs(p.alpha * added) * size
+             : p.with == TB_WHERE_POSITIVE ? fabs(p.alpha) * size
+                                           : fabs(p.alpha) * size + fabs(added);
+      sum = p.with == TB_TIMES            ? p.alpha * sum * added
+            : p.with == TB_WHERE_POSITIVE ? (added > 0 ? p.alpha * sum : 0)
+                                          : p.alpha * sum + added;
+      sum = p.with == TB_PLUS_POSITIVE && sum < 0 ? 0 : sum;
       for (size_t t = 0; t < count; t++) {
         const double value = get(dtype, outputs[t], i * p.ldc + j);
         if (j >= p.n) /* beyond the columns nothing is touched */
@@ -174,10 +179,25 @@ static void test_gemm(void **unused) {
     p.ldb = (p.transpose_b ? p.k : p.n) + (below(2) ? 0 : below(9));
     p.ldc = p.n + (below(2) ? 0 : below(5));
     p.apart = below(2);
-    p.with = p.k <= TB_GEMM_DEPTH && below(3) == 0 ? TB_TIMES : TB_PLUS;
+    p.with = p.k <= TB_GEMM_DEPTH && below(2) ? (tb_gemm_with)below(4) : TB_PLUS;
     p.ldd = below(3) ? p.n + below(3) : 0;
     p.alpha = below(2) ? 1 : uniform();
     p.beta = below(2) ? 0 : below(2) ? 1 : uniform();
+    check_product(dtypes[i % 2], p);
+  }
+  for (int i = 0; i < 60; i++) { /* few columns, long sums */
+    product p = {
+      .transpose_a = below(2), .transpose_b = below(2), .m = 1 + below(40), .n = 1 + below(14), .alpha = 1
+    };
+    p.k = i < 8 ? 1000 + below(100) : 60 + below(300);
+    p.m = below(4) && p.k < 400 ? p.m + 2 * below(80) : p.m;
+    p.lda = (p.transpose_a ? p.m : p.k) + below(3);
+    p.ldb = (p.transpose_b ? p.k : p.n) + below(3);
+    p.ldc = p.n + below(3);
+    p.ldd = below(3) ? p.n + below(3) : 0;
+    p.apart = below(2);
+    p.with = p.k <= TB_GEMM_DEPTH ? (tb_gemm_with)below(4) : TB_PLUS;
+    p.beta = below(2) ? 0 : 1 + uniform();
     check_product(dtypes[i % 2], p);
   }
   check_product(TB_FLOAT32, (product){ .m = 70, .n = 150, .k = 300, .lda = 300, .ldb = 150, .ldc = 150, .alpha = 1 });

@@ -202,10 +202,26 @@ static void test_no_attention(void **unused) {
   tb_context_free(f.context);
 }
 
+/* ---- products ---- */
+
+/* A layer with relu: positive part and slope meet the products in registers. */
+static tb_value rectified(form *f) {
+  tb_graph *g = f->graph;
+  const tb_value x = input(f, 2, (size_t[]){ 33, 7 }), w1 = input(f, 2, (size_t[]){ 50, 7 });
+  const tb_value b1 = input(f, 1, (size_t[]){ 50 }), w2 = input(f, 2, (size_t[]){ 5, 50 });
+  const tb_value h = tb_relu(g, tb_add(g, tb_matmul(g, x, false, w1, true), b1));
+  return tb_scale(g, tb_matmul(g, h, false, w2, true), 0.1);
+}
+
+static void test_relu(void **unused) {
+  check("a layer with relu", rectified, "relu of product + sum", "product × slope of relu", 1);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_attention),
     cmocka_unit_test(test_no_attention),
+    cmocka_unit_test(test_relu),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,18 +18,6 @@ enum {
 
 /* ---- the parts of a block ---- */
 
-INLINE vector larger_of(vector a, vector b) {
-#if defined(__AVX512F__) && TB_REAL_BITS == 32
-  return (vector)_mm512_max_ps((__m512)a, (__m512)b);
-#elif defined(__AVX512F__)
-  return (vector)_mm512_max_pd((__m512d)a, (__m512d)b);
-#else
-  for (int l = 0; l < LANES; l++)
-    a[l] = a[l] > b[l] ? a[l] : b[l];
-  return a;
-#endif
-}
-
 /* s[j, .] += Σ_f x[f, .] y[j, f]; x[features, BLOCK], y[count, features…], s[count, BLOCK] */
 INLINE void scores_of(int features, bool first, size_t count, const real *x, const real *y, size_t ldy, real *s) {
   vector lanes[FEATURES][WIDE];

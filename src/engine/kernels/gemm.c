@@ -13,7 +13,20 @@ enum {
   PANEL_VECTORS = GEMM_PANEL_VECTORS,
   PANEL = GEMM_PANEL, /* columns of b taken at once */
   MAX_ROWS = 12,
+  DOT_ROWS = VECTOR_BYTES == 64 ? 4 : 2,
+  DOT_COLS = VECTOR_BYTES == 64 ? 6 : 2,
 };
+
+#if TB_REAL_BITS == 32
+typedef int32_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
+#else
+typedef int64_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
+#endif
+
+/* v where d > 0, else 0 */
+INLINE vector where_positive(vector d, vector v) {
+  return (vector)((lane_bits)(d > 0) & (lane_bits)v);
+}
 
 typedef struct tile {
   size_t k;
@@ -41,8 +54,35 @@ INLINE void store_last(real *p, vector v, bool part, size_t count) {
     store(p, v);
 }
 
-/* c[rows × vectors] = alpha Σ_p a[., p] b[p, .] + beta d, or times d.  Rows of a are addressed from every third one,
- * because x86 adds one or two times a stride for nothing. */
+/* c from the sums: times alpha, plus beta d, and so on. */
+INLINE void finish(int rows, int vectors, bool part, const tile *t, vector acc[MAX_ROWS][PANEL_VECTORS]) {
+#define EACH_VECTOR UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vectors; v++)
+#define PARTLY      (part && v == vectors - 1)
+#define PUT(x)      store_last(t->c + (size_t)r * t->ldc + v * LANES, x, PARTLY, last)
+#define D           load_last(t->d + (size_t)r * t->ldd + v * LANES, PARTLY, last)
+  const size_t last = t->last;
+  const vector alpha = spread(t->alpha), beta = spread(t->beta), zero = { 0 };
+  const bool times = t->alpha != 1;
+  if (times) {
+    EACH_VECTOR acc[r][v] *= alpha;
+  }
+  if (t->with == TB_TIMES) {
+    EACH_VECTOR PUT(acc[r][v] * D);
+  } else if (t->with == TB_WHERE_POSITIVE) {
+    EACH_VECTOR PUT(where_positive(D, acc[r][v]));
+  } else if (t->with == TB_PLUS_POSITIVE && t->beta == 0) {
+    EACH_VECTOR PUT(larger_of(zero, acc[r][v]));
+  } else if (t->with == TB_PLUS_POSITIVE) {
+    EACH_VECTOR PUT(larger_of(zero, fused_vector(beta, D, acc[r][v])));
+  } else if (t->beta == 0) {
+    EACH_VECTOR PUT(acc[r][v]);
+  } else {
+    EACH_VECTOR PUT(fused_vector(beta, D, acc[r][v]));
+  }
+}
+
+/* c[rows × vectors] from Σ_p a[., p] b[p, .].  Rows of a are addressed from every third one, because x86 adds one or
+ * two times a stride for nothing. */
 INLINE void block(int rows, int vectors, bool part, const tile *t) {
   vector acc[MAX_ROWS][PANEL_VECTORS];
   UNROLL for (int r = 0; r < rows; r++) {
@@ -62,30 +102,7 @@ INLINE void block(int rows, int vectors, bool part, const tile *t) {
     UNROLL for (int r = 0; r < rows; r += 3) a[r / 3] += a_step;
     b += ldb;
   }
-  const vector alpha = spread(t->alpha), beta = spread(t->beta);
-  if (t->with == TB_TIMES) {
-    UNROLL for (int r = 0; r < rows; r++) {
-      UNROLL for (int v = 0; v < vectors; v++) {
-        const real *d = t->d + (size_t)r * t->ldd + v * LANES;
-        const bool p = part && v == vectors - 1;
-        store_last(t->c + (size_t)r * t->ldc + v * LANES, alpha * acc[r][v] * load_last(d, p, last), p, last);
-      }
-    }
-  } else if (t->beta == 0) {
-    UNROLL for (int r = 0; r < rows; r++) {
-      UNROLL for (int v = 0; v < vectors; v++)
-          store_last(t->c + (size_t)r * t->ldc + v * LANES, alpha * acc[r][v], part && v == vectors - 1, last);
-    }
-  } else {
-    UNROLL for (int r = 0; r < rows; r++) {
-      UNROLL for (int v = 0; v < vectors; v++) {
-        const real *d = t->d + (size_t)r * t->ldd + v * LANES;
-        const bool p = part && v == vectors - 1;
-        store_last(t->c + (size_t)r * t->ldc + v * LANES, fused_vector(beta, load_last(d, p, last), alpha * acc[r][v]),
-                   p, last);
-      }
-    }
-  }
+  finish(rows, vectors, part, t, acc);
 }
 
 typedef void block_function(const tile *);
@@ -134,6 +151,84 @@ static void pack(size_t k, size_t n, const real *b, size_t ldb, real *out) {
     memcpy(out + p * PANEL, b + p * ldb, n * sizeof(real));
 }
 
+/* ---- few columns ---- */
+
+/* One output from its sum. */
+INLINE real one_output(real sum, real alpha, tb_gemm_with with, real beta, const real *d) {
+  sum *= alpha;
+  if (with == TB_TIMES)
+    return sum * *d;
+  if (with == TB_WHERE_POSITIVE)
+    return *d > 0 ? sum : 0;
+  sum = beta == 0 ? sum : fused(beta, *d, sum);
+  return with == TB_PLUS_POSITIVE && sum < 0 ? 0 : sum;
+}
+
+/* Outputs rows × cols of dot products along k, both operands running on: MAX_LANES sums an output, then a fixed tree.
+ */
+INLINE void dots(int rows, int cols, size_t k, const real *a, size_t lda, const real *b, size_t ldb, real *sums,
+                 size_t ld) {
+  vector acc[DOT_ROWS][DOT_COLS][WIDE];
+#define EACH_DOT                                                                                                       \
+  UNROLL for (int r = 0; r < rows; r++) UNROLL for (int c = 0; c < cols; c++) UNROLL for (int w = 0; w < WIDE; w++)
+  EACH_DOT acc[r][c][w] = (vector){ 0 };
+  size_t p = 0;
+  for (; p + MAX_LANES <= k; p += MAX_LANES) {
+    EACH_DOT acc[r][c][w] = fused_vector(load(a + (size_t)r * lda + p + w * LANES),
+                                         load(b + (size_t)c * ldb + p + w * LANES), acc[r][c][w]);
+  }
+  if (p < k)
+    EACH_DOT {
+      const size_t q = p + (size_t)w * LANES;
+      if (q + LANES <= k)
+        acc[r][c][w] = fused_vector(load(a + (size_t)r * lda + q), load(b + (size_t)c * ldb + q), acc[r][c][w]);
+      else if (q < k)
+        acc[r][c][w] = fused_vector(load_part(a + (size_t)r * lda + q, k - q),
+                                    load_part(b + (size_t)c * ldb + q, k - q), acc[r][c][w]);
+    }
+  UNROLL for (int r = 0; r < rows; r++) {
+    UNROLL for (int c = 0; c < cols; c++) sums[(size_t)r * ld + (size_t)c] = tree_sum(acc[r][c]);
+  }
+}
+
+typedef void dot_block(size_t k, const real *a, size_t lda, const real *b, size_t ldb, real *sums);
+#define DOT_BLOCK(cols)                                                                                                \
+  static void dots_##cols(size_t k, const real *a, size_t lda, const real *b, size_t ldb, real *sums) {                \
+    dots(DOT_ROWS, cols, k, a, lda, b, ldb, sums, GEMM_NARROW);                                                        \
+  }
+/* clang-format off */
+DOT_BLOCK(1) DOT_BLOCK(2)
+#if VECTOR_BYTES == 64
+DOT_BLOCK(3) DOT_BLOCK(4) DOT_BLOCK(5) DOT_BLOCK(6)
+static dot_block *const dot_blocks[DOT_COLS] = { dots_1, dots_2, dots_3, dots_4, dots_5, dots_6 };
+#else
+static dot_block *const dot_blocks[DOT_COLS] = { dots_1, dots_2 };
+#endif
+/* clang-format on */
+
+/* b's columns in groups of nearly equal width, DOT_ROWS rows of a at a time. */
+static void dot_product(size_t m, size_t n, size_t k, real alpha, const real *a, size_t lda, const real *b, size_t ldb,
+                        tb_gemm_with with, real beta, const real *d, size_t ldd, real *c, size_t ldc) {
+  real sums[DOT_ROWS * GEMM_NARROW];
+  for (size_t i = 0; i < m; i += DOT_ROWS) {
+    const size_t rows = m - i < DOT_ROWS ? m - i : DOT_ROWS;
+    for (size_t j = 0; j < n;) {
+      const size_t groups = (n - j + DOT_COLS - 1) / DOT_COLS, cols = (n - j + groups - 1) / groups;
+      const real *x = a + i * lda, *y = b + j * ldb;
+      if (rows < DOT_ROWS)
+        for (size_t r = 0; r < rows; r++)
+          for (size_t q = 0; q < cols; q++)
+            dots(1, 1, k, x + r * lda, lda, y + q * ldb, ldb, sums + r * GEMM_NARROW + j + q, GEMM_NARROW);
+      else
+        dot_blocks[cols - 1](k, x, lda, y, ldb, sums + j);
+      j += cols;
+    }
+    for (size_t r = 0; r < rows; r++)
+      for (size_t j = 0; j < n; j++)
+        c[(i + r) * ldc + j] = one_output(sums[r * GEMM_NARROW + j], alpha, with, beta, d + (i + r) * ldd + j);
+  }
+}
+
 /* ---- one column: dot products ---- */
 
 /* c[i] = alpha a[i, .]·x + beta d[i], or times d[i]: MAX_LANES sums an output, then a fixed tree */
@@ -155,8 +250,7 @@ static void dot_rows(size_t m, size_t k, const real *a, size_t lda, const real *
       else if (q < k)
         acc[w] = fused_vector(load_part(row + q, k - q), load_part(x + q, k - q), acc[w]);
     }
-    const real sum = alpha * tree_sum(acc);
-    c[i * ldc] = with == TB_TIMES ? sum * d[i * ldd] : beta == 0 ? sum : fused(beta, d[i * ldd], sum);
+    c[i * ldc] = one_output(tree_sum(acc), alpha, with, beta, d + i * ldd);
   }
 }
 
@@ -167,7 +261,7 @@ static void product_of_nothing(size_t m, size_t n, tb_gemm_with with, real beta,
                                size_t ldc) {
   for (size_t i = 0; i < m; i++)
     for (size_t j = 0; j < n; j++)
-      c[i * ldc + j] = with == TB_TIMES ? 0 * d[i * ldd + j] : beta == 0 ? 0 : beta * d[i * ldd + j];
+      c[i * ldc + j] = one_output(0, 1, with, beta, d + i * ldd + j);
 }
 
 /* All rows of one panel of columns, cut into blocks of nearly equal height. */
@@ -202,7 +296,7 @@ static void product(size_t m, size_t n, size_t k, real alpha, const real *a, siz
                  .alpha = alpha,
                  .with = with,
                  .beta = p ? 1 : beta };
-      t.d = p || (with == TB_PLUS && beta == 0) ? c + j : d + j;
+      t.d = p ? c + j : d + j;
       t.ldd = p ? ldc : ldd;
       if (transpose_b)
         NAME(transpose)(width, depth, b + j * ldb + p, ldb, scratch, PANEL);
@@ -215,14 +309,69 @@ static void product(size_t m, size_t n, size_t k, real alpha, const real *a, siz
   }
 }
 
+/* Few columns and a long sum: dot products, in blocks of DOT_BLOCK whose sums are added to c in order. */
+static void narrow_product(size_t m, size_t n, size_t k, real alpha, const real *a, size_t lda, bool transpose_b,
+                           const real *b, size_t ldb, tb_gemm_with with, real beta, const real *d, size_t ldd, real *c,
+                           size_t ldc, real *scratch) {
+  for (size_t p = 0; p < k; p += GEMM_DOT_BLOCK) {
+    const size_t depth = k - p < GEMM_DOT_BLOCK ? k - p : GEMM_DOT_BLOCK;
+    if (!transpose_b)
+      NAME(transpose)(depth, n, b + p * ldb, ldb, scratch, depth);
+    dot_product(m, n, depth, alpha, a + p, lda, transpose_b ? b + p : scratch, transpose_b ? ldb : depth, with,
+                p ? 1 : beta, p ? c : d, p ? ldc : ldd, c, ldc);
+  }
+}
+
+/* Few columns and a that runs on along m: cᵀ = op(b)ᵀ a, a panel of columns of which is turned into rows of c. */
+static void turned_product(size_t m, size_t n, size_t k, real alpha, const real *a, size_t lda, const real *b,
+                           size_t b_step, size_t b_column, tb_gemm_with with, real beta, const real *d, size_t ldd,
+                           real *c, size_t ldc) {
+  real turned[GEMM_NARROW * PANEL] __attribute__((aligned(64))), rows[GEMM_NARROW * PANEL] __attribute__((aligned(64)));
+  const size_t count = (k + 2 * K_BLOCK - 1) / (2 * K_BLOCK), height = (k + count - 1) / count;
+  for (size_t p = 0; p < k; p += height) {
+    const size_t depth = k - p < height ? k - p : height;
+    const real factor = p ? 1 : beta, *added = p ? c : d;
+    const size_t ld = p ? ldc : ldd;
+    for (size_t j = 0; j < m; j += PANEL) {
+      const size_t width = m - j < PANEL ? m - j : PANEL;
+      const tile t = { .k = depth,
+                       .a = b + p * b_step,
+                       .a_row = b_column,
+                       .a_step = b_step,
+                       .b = a + p * lda + j,
+                       .ldb = lda,
+                       .c = turned,
+                       .ldc = PANEL,
+                       .d = turned,
+                       .ldd = PANEL,
+                       .with = TB_PLUS,
+                       .alpha = 1 };
+      panel(n, width, t);
+      if (alpha == 1 && factor == 0 && with == TB_PLUS) {
+        NAME(transpose)(n, width, turned, PANEL, c + j * ldc, ldc);
+        continue;
+      }
+      NAME(transpose)(n, width, turned, PANEL, rows, GEMM_NARROW);
+      for (size_t i = 0; i < width; i++)
+        for (size_t q = 0; q < n; q++)
+          c[(j + i) * ldc + q] = one_output(rows[i * GEMM_NARROW + q], alpha, with, factor, added + (j + i) * ld + q);
+    }
+  }
+}
+
 void NAME(gemm)(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, double alpha_, const void *a_,
                 size_t lda, const void *b_, size_t ldb, tb_gemm_with with, double beta_, const void *d_, size_t ldd,
                 void *c_, size_t ldc, void *scratch) {
   const real alpha = (real)alpha_, beta = (real)beta_, *a = a_, *b = b_, *d = d_;
   real *c = c_;
+  enum { LONG = 8 * MAX_LANES }; /* sums that are worth a tree of their own */
   assert(with == TB_PLUS || k <= TB_GEMM_DEPTH);
   if (!m || !n)
     return;
+  if (!tb_gemm_multiplies(with) && beta == 0) { /* not read, but addressed */
+    d = c;
+    ldd = ldc;
+  }
   if (!k) {
     product_of_nothing(m, n, with, beta, d, ldd, c, ldc);
     return;
@@ -233,7 +382,11 @@ void NAME(gemm)(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k
     dot_rows(m, k, a, lda, b, alpha, with, beta, d, ldd, c, ldc);
   else if (m == 1 && transpose_b && (a_step == 1 || k == 1))
     dot_rows(n, k, b, ldb, a, alpha, with, beta, d, 1, c, 1);
-  else if (n == 1 && ldc == 1 && (ldd == 1 || (with == TB_PLUS && beta == 0))) /* cᵀ = bᵀ aᵀ: one row */
+  else if (n > 1 && n <= GEMM_NARROW && transpose_a && m >= 2 * MAX_LANES && k >= 2 * MAX_LANES)
+    turned_product(m, n, k, alpha, a, lda, b, b_step, b_column, with, beta, d, ldd, c, ldc);
+  else if (n > 1 && n <= GEMM_NARROW && !transpose_a && m > 1 && k >= LONG)
+    narrow_product(m, n, k, alpha, a, lda, transpose_b, b, ldb, with, beta, d, ldd, c, ldc, scratch);
+  else if (n == 1 && ldc == 1 && ldd == 1) /* cᵀ = bᵀ aᵀ: one row */
     product(1, m, k, alpha, b, b_column, b_step, !transpose_a, a, lda, with, beta, d, m, c, m, scratch);
   else
     product(m, n, k, alpha, a, a_row, a_step, transpose_b, b, ldb, with, beta, d, ldd, c, ldc, scratch);

@@ -44,11 +44,15 @@ typedef struct tb_kernel_pointwise {
   tb_kernel_unary *spread; /* out[r,c] = a[r·lda]: a row scalar made a vector */
 } tb_kernel_pointwise;
 
-/* c[m×n] = alpha·op(a)[m×k]·op(b)[k×n] + beta·d[m×n] (TB_PLUS; beta = 0 does not read d), or element by element times d
- * (TB_TIMES, k ≤ TB_GEMM_DEPTH; beta is not used).  ldd = 0 repeats a row (a bias).  c must not overlap a or b; it may
- * be d.  scratch holds tb_kernels::gemm_scratch elements. */
+/* c[m×n] = alpha·op(a)[m×k]·op(b)[k×n] + beta·d[m×n] (TB_PLUS; beta = 0 does not read d), and with k ≤ TB_GEMM_DEPTH
+ * also the positive part of that (TB_PLUS_POSITIVE), or alpha·op(a)·op(b) element by element times d (TB_TIMES) or zero
+ * where d is not positive (TB_WHERE_POSITIVE), which do not use beta.  ldd = 0 repeats a row (a bias).  c must not
+ * overlap a or b; it may be d.  scratch holds tb_kernels::gemm_scratch elements. */
 enum { TB_GEMM_DEPTH = 256 }; /* longest sum that is kept in registers */
-typedef enum tb_gemm_with { TB_PLUS, TB_TIMES } tb_gemm_with;
+typedef enum tb_gemm_with { TB_PLUS, TB_PLUS_POSITIVE, TB_TIMES, TB_WHERE_POSITIVE } tb_gemm_with;
+static inline bool tb_gemm_multiplies(tb_gemm_with with) {
+  return with == TB_TIMES || with == TB_WHERE_POSITIVE;
+}
 typedef void tb_kernel_gemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, double alpha,
                             const void *a, size_t lda, const void *b, size_t ldb, tb_gemm_with with, double beta,
                             const void *d, size_t ldd, void *c, size_t ldc, void *scratch);

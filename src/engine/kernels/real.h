@@ -106,6 +106,19 @@ INLINE vector fused_vector(vector a, vector b, vector c) {
 #endif
 }
 
+/* a > b ? a : b in each lane */
+INLINE vector larger_of(vector a, vector b) {
+#if defined(__AVX512F__) && TB_REAL_BITS == 32
+  return (vector)_mm512_max_ps((__m512)a, (__m512)b);
+#elif defined(__AVX512F__)
+  return (vector)_mm512_max_pd((__m512d)a, (__m512d)b);
+#else
+  for (int l = 0; l < LANES; l++)
+    a[l] = a[l] > b[l] ? a[l] : b[l];
+  return a;
+#endif
+}
+
 /* The first count lanes, 0 < count < LANES; the others 0. */
 INLINE vector load_part(const real *p, size_t count) {
 #if defined(__AVX512F__) && TB_REAL_BITS == 32
@@ -203,11 +216,16 @@ INLINE real tree_sum(const vector acc[WIDE]) {
 
 /* ---- the families of one table ---- */
 
-/* A product takes b in panels of k-blocks: K_BLOCK rows, PANEL columns. */
+/* A product takes b in panels of k-blocks: K_BLOCK rows, PANEL columns; of narrow products up to NARROW columns of
+ * DOT_BLOCK rows at once. */
 enum {
   GEMM_K_BLOCK = TB_GEMM_DEPTH,
   GEMM_PANEL_VECTORS = VECTOR_BYTES == 64 ? 4 : 2,
-  GEMM_PANEL = GEMM_PANEL_VECTORS * LANES
+  GEMM_PANEL = GEMM_PANEL_VECTORS * LANES,
+  GEMM_NARROW = 12,
+  GEMM_DOT_BLOCK = 1024,
+  GEMM_SCRATCH =
+      GEMM_K_BLOCK * GEMM_PANEL > GEMM_NARROW *GEMM_DOT_BLOCK ? GEMM_K_BLOCK *GEMM_PANEL : GEMM_NARROW *GEMM_DOT_BLOCK,
 };
 tb_kernel_gemm NAME(gemm);
 void NAME(transpose)(size_t rows, size_t cols, const void *a, size_t lda, void *out, size_t ldo);

@@ -31,7 +31,7 @@ const tb_kernels NAME(table) = {
   .name = TEXT(TB_TABLE),
   .dtype = TB_REAL_BITS == 32 ? TB_FLOAT32 : TB_FLOAT64,
   .lanes = LANES,
-  .gemm_scratch = (size_t)GEMM_K_BLOCK * GEMM_PANEL,
+  .gemm_scratch = GEMM_SCRATCH,
   .gemm = NAME(gemm),
   .math = &NAME(math),
   .pointwise = &NAME(pointwise),
