@@ -260,8 +260,15 @@ static tb_value attention(pass *p, tb_value x) {
   return tb_block_affine(&p->walk, joined);
 }
 
+static tb_value activate(const pass *p, tb_value z) {
+  const double scale = p->s->activation_scale;
+  if (scale == 0)
+    return tb_unary(p->g, p->s->activation, z);
+  return tb_scale(p->g, tb_unary(p->g, p->s->activation, tb_scale(p->g, z, scale)), 1 / scale);
+}
+
 static tb_value feedforward(pass *p, tb_value x) {
-  const tb_value hidden = tb_unary(p->g, p->s->activation, tb_block_affine(&p->walk, x));
+  const tb_value hidden = activate(p, tb_block_affine(&p->walk, x));
   return tb_block_affine(&p->walk, tb_drop(p->g, &p->dropout, hidden));
 }
 

@@ -24,7 +24,8 @@ typedef struct tb_transformer_shape {
   size_t length;        /* longest sequence; learned positions have a parameter row for each place */
   bool post_norm;       /* normalise after each residual sum, none at the end; else before each branch and at the end */
   bool scale_embedding; /* embeddings times √d */
-  tb_unary activation;  /* of the feed-forward blocks: TB_RELU, TB_GELU */
+  tb_unary activation;  /* a, of the feed-forward blocks: TB_RELU, TB_GELU */
+  double activation_scale; /* s > 0: a(s z)/s in place of a(z); 0: 1 */
   tb_position position;
   bool place_by_row; /* a defect to study: sinusoidal codes are taken by row of the batch, not by place */
   double epsilon;    /* added to variances in layer norms */
