@@ -53,13 +53,14 @@ static void take_samples(void *user, size_t p, size_t first, size_t count, const
     samples[first + i] = tb_dot(p, z + i * p, product + i * p);
 }
 
-tb_status tb_hutchinson_trace(const tb_operator *a, tb_probe kind, size_t probes, tb_key key, tb_estimate *trace) {
+tb_status tb_hutchinson_trace(const tb_operator *a, tb_probe kind, size_t probes, tb_key key,
+                              tb_trace_estimate *trace) {
   double *samples = tb_allocate(a->context, probes, sizeof *samples);
   tb_status status = samples ? probe_blocks(a, kind, probes, key, take_samples, samples) : TB_NO_MEMORY;
   if (status == TB_OK)
-    *trace = (tb_estimate){ .value = tb_mean_of(probes, samples),
-                            .se = tb_sd_of(probes, samples) / sqrt((double)probes),
-                            .products = probes };
+    *trace = (tb_trace_estimate){ .value = tb_mean_of(probes, samples),
+                                  .se = tb_sd_of(probes, samples) / sqrt((double)probes),
+                                  .products = probes };
   tb_release(a->context, samples);
   return status;
 }

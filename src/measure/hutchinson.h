@@ -11,14 +11,14 @@
 
 typedef enum tb_probe { TB_PROBE_RADEMACHER, TB_PROBE_NORMAL } tb_probe;
 
-typedef struct tb_estimate {
+typedef struct tb_trace_estimate {
   double value;
   double se;       /* standard error over probes; NaN where one probe alone was drawn; 0 where the value is exact */
   size_t products; /* with the operator */
-} tb_estimate;
+} tb_trace_estimate;
 
 /* Unbiased estimate of tr A from `probes` ≥ 1 products.  Cost the products; memory 2 p block. */
-tb_status tb_hutchinson_trace(const tb_operator *, tb_probe, size_t probes, tb_key, tb_estimate *trace);
+tb_status tb_hutchinson_trace(const tb_operator *, tb_probe, size_t probes, tb_key, tb_trace_estimate *trace);
 
 /* diagonal[p] = Σ z ∘ Az / Σ z ∘ z and its standard error se[p] (may be NULL): unbiased for Rademacher probes, biased
  * by O(1 / probes) for normal ones. */

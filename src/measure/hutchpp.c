@@ -66,7 +66,7 @@ static tb_status rest(sketch *s, size_t taken, size_t probes, tb_key key, double
   return TB_OK;
 }
 
-tb_status tb_hutchpp_trace(const tb_operator *op, size_t products, tb_key key, tb_estimate *trace) {
+tb_status tb_hutchpp_trace(const tb_operator *op, size_t products, tb_key key, tb_trace_estimate *trace) {
   if (products < 3)
     return tb_fail(op->context, TB_USAGE, NULL, NULL, "Hutch++ needs at least 3 products, not %zu", products);
   const size_t p = op->dimension, third = products / 3 < p ? products / 3 : p, probes = products - 2 * third;
@@ -83,11 +83,11 @@ tb_status tb_hutchpp_trace(const tb_operator *op, size_t products, tb_key key, t
   if (status == TB_OK)
     status = exact_part(&s, &exact);
   if (status == TB_OK && s.rank == p) { /* nothing is left to estimate */
-    *trace = (tb_estimate){ .value = exact, .se = 0, .products = third + s.rank };
+    *trace = (tb_trace_estimate){ .value = exact, .se = 0, .products = third + s.rank };
   } else if (status == TB_OK && (status = rest(&s, third, probes, key, samples)) == TB_OK) {
-    *trace = (tb_estimate){ .value = exact + tb_mean_of(probes, samples),
-                            .se = tb_sd_of(probes, samples) / sqrt((double)probes),
-                            .products = third + s.rank + probes };
+    *trace = (tb_trace_estimate){ .value = exact + tb_mean_of(probes, samples),
+                                  .se = tb_sd_of(probes, samples) / sqrt((double)probes),
+                                  .products = third + s.rank + probes };
   }
   tb_release(op->context, s.work);
   tb_release(op->context, s.product);

@@ -9,6 +9,6 @@
  * error is that of the rest, NaN where one probe alone served it.  products ≥ 3, all told.  Cost the products and about
  * 6 p (products / 3)² multiply-adds; memory p (products / 3 + 2 block) numbers.  Rademacher probes throughout.
  * Source: Meyer, Musco, Musco and Woodruff 2021, algorithm 1. */
-tb_status tb_hutchpp_trace(const tb_operator *, size_t products, tb_key, tb_estimate *trace);
+tb_status tb_hutchpp_trace(const tb_operator *, size_t products, tb_key, tb_trace_estimate *trace);
 
 #endif

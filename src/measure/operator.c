@@ -47,3 +47,39 @@ tb_operator tb_operator_of_matrix(tb_context *context, const tb_operator_matrix 
                         .apply = apply_matrix,
                         .user = (void *)(uintptr_t)matrix };
 }
+
+/* ---- D A D ---- */
+
+static tb_status apply_scaled(void *user, size_t count, const double *v, double *product) {
+  const tb_operator_scaled *s = user;
+  const size_t p = s->inner.dimension, block = s->inner.block;
+  for (size_t first = 0; first < count; first += block) {
+    const size_t rows = count - first < block ? count - first : block;
+    for (size_t i = 0; i < rows; i++)
+      for (size_t j = 0; j < p; j++)
+        s->v[i * p + j] = s->d[j] * v[(first + i) * p + j];
+    const tb_status status = tb_operator_apply(&s->inner, rows, s->v, product + first * p);
+    if (status != TB_OK)
+      return status;
+    for (size_t i = 0; i < rows; i++)
+      for (size_t j = 0; j < p; j++)
+        product[(first + i) * p + j] *= s->d[j];
+  }
+  return TB_OK;
+}
+
+tb_status tb_operator_scale(const tb_operator *inner, tb_operator_scaled *s, tb_operator *scaled) {
+  const size_t p = inner->dimension;
+  *s = (tb_operator_scaled){ .inner = *inner,
+                             .d = tb_allocate(inner->context, p, sizeof *s->d),
+                             .v = tb_allocate(inner->context, inner->block * p, sizeof *s->v) };
+  *scaled = (tb_operator){
+    .context = inner->context, .dimension = p, .block = inner->block, .apply = apply_scaled, .user = s
+  };
+  return s->d && s->v ? TB_OK : TB_NO_MEMORY;
+}
+
+void tb_operator_scaled_close(tb_operator_scaled *s) {
+  tb_release(s->inner.context, s->d);
+  tb_release(s->inner.context, s->v);
+}

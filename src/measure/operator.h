@@ -30,4 +30,13 @@ typedef struct tb_operator_matrix {
 } tb_operator_matrix;
 tb_operator tb_operator_of_matrix(tb_context *, const tb_operator_matrix *, size_t block);
 
+/* D A D with a diagonal D that may be changed between applications: user points at one. */
+typedef struct tb_operator_scaled {
+  tb_operator inner;
+  double *d, *v; /* [p], [block×p] scratch; owned */
+} tb_operator_scaled;
+/* Makes *scaled, d zero, and the operator that uses it; close *scaled in any case. */
+tb_status tb_operator_scale(const tb_operator *inner, tb_operator_scaled *scaled, tb_operator *);
+void tb_operator_scaled_close(tb_operator_scaled *);
+
 #endif

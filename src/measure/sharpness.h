@@ -31,11 +31,11 @@ typedef struct tb_sharpness_options {
 
 typedef struct tb_sharpness {
   double top, top_bound;                   /* λ_max(H) and its residual */
-  tb_estimate trace;                       /* tr H */
+  tb_trace_estimate trace;                 /* tr H */
   double adaptive_top, adaptive_top_bound; /* λ_max(D H D) and its residual */
-  tb_estimate adaptive_trace;              /* tr D H D = Σ θ_q² H_qq */
-  tb_estimate least_trace;                 /* NaN without layers, or where a layer's trace does not come out
-                                              positive; its standard error by the delta method */
+  tb_trace_estimate adaptive_trace;        /* tr D H D = Σ θ_q² H_qq */
+  tb_trace_estimate least_trace;           /* NaN without layers, or where a layer's trace does not come out
+                                        positive; its standard error by the delta method */
   bool converged;                          /* both eigenvalues */
 } tb_sharpness;
 

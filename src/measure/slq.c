@@ -155,7 +155,7 @@ void tb_spectrum_free(tb_spectrum *s) {
 }
 
 tb_status tb_spectrum_trace(const tb_spectrum *s, double (*f)(void *user, double lambda), void *user,
-                            tb_estimate *trace) {
+                            tb_trace_estimate *trace) {
   double *samples = tb_allocate(s->context, s->probes, sizeof *samples);
   if (!samples)
     return TB_NO_MEMORY;
@@ -163,9 +163,9 @@ tb_status tb_spectrum_trace(const tb_spectrum *s, double (*f)(void *user, double
     for (size_t k = 0; k < s->steps; k++)
       if (s->weights[i * s->steps + k] > 0)
         samples[i] += (double)s->dimension * s->weights[i * s->steps + k] * f(user, s->nodes[i * s->steps + k]);
-  *trace = (tb_estimate){ .value = tb_mean_of(s->probes, samples),
-                          .se = tb_sd_of(s->probes, samples) / sqrt((double)s->probes),
-                          .products = s->products };
+  *trace = (tb_trace_estimate){ .value = tb_mean_of(s->probes, samples),
+                                .se = tb_sd_of(s->probes, samples) / sqrt((double)s->probes),
+                                .products = s->products };
   tb_release(s->context, samples);
   return TB_OK;
 }

@@ -28,7 +28,7 @@ void tb_spectrum_free(tb_spectrum *);
 /* tr f(A) = p · mean over probes of Σ weight f(node), with its standard error over probes.  f of an exact zero may see
  * rounding of it: functions that jump at an eigenvalue are no good. */
 tb_status tb_spectrum_trace(const tb_spectrum *, double (*f)(void *user, double lambda), void *user,
-                            tb_estimate *trace);
+                            tb_trace_estimate *trace);
 
 /* density[count] at grid[count]: every node blurred to a normal of standard deviation width > 0, so that it integrates
  * to 1.  se[count] (may be NULL): standard errors over probes.  Cost count · probes · steps. */

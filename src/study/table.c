@@ -1,17 +1,13 @@
 /* The table of all studies: one line each.  A study's record says everything else. */
 #include "study/completion.h"
 #include "study/drift.h"
+#include "study/finetune.h"
 #include "study/icl.h"
 #include "study/rules.h"
 #include "study/separable.h"
 
 static const tb_study *const studies[] = {
-  &tb_study_separable,
-  &tb_study_completion,
-  &tb_study_icl,
-  &tb_study_rules,
-  &tb_study_drift,
-  NULL,
+  &tb_study_separable, &tb_study_completion, &tb_study_icl, &tb_study_finetune, &tb_study_rules, &tb_study_drift, NULL,
 };
 
 const tb_study *const *tb_studies(void) {

@@ -38,7 +38,7 @@ static void moments_of_a_probe(void **state) {
     for (size_t i = 0; i < P; i++)
       z[i] = v[i] = words[i / 32] >> (i % 32) & 1 ? 1 : -1;
     for (int k = 0; k < 2 * (int)steps; k++) {
-      tb_estimate moment;
+      tb_trace_estimate moment;
       check(tb_spectrum_trace(&s, power, &k, &moment));
       assert_near(moment.value, tb_dot(P, z, v), 1e-12 * P);
       assert_true(isnan(moment.se));
@@ -70,7 +70,7 @@ static void few_eigenvalues(void **state) {
         sum += s.weights[i * s.steps + k];
       assert_near(sum, 1, 1e-13);
     }
-    tb_estimate trace;
+    tb_trace_estimate trace;
     check(tb_spectrum_trace(&s, exponential, NULL, &trace));
     assert_true(trace.se > 0 && trace.se < 0.05 * truth);
     assert_near(trace.value, truth, 4 * trace.se);
@@ -85,7 +85,7 @@ static void traces_of_functions(void **state) {
   const tb_operator op = dense(values, 16);
   tb_spectrum s;
   check(tb_slq(&op, TB_PROBE_NORMAL, 300, 15, (tb_key){ .seed = 1 }, &s));
-  tb_estimate trace;
+  tb_trace_estimate trace;
   check(tb_spectrum_trace(&s, exponential, NULL, &trace));
   assert_near(trace.value, truth, 4 * trace.se);
   assert_true(trace.se < 0.03 * truth);
@@ -152,7 +152,7 @@ static tb_status quadrature_and_trace(tb_context *metered) {
   tb_operator op = dense(values, 3);
   op.context = metered;
   tb_spectrum s;
-  tb_estimate trace;
+  tb_trace_estimate trace;
   tb_status status = tb_slq(&op, TB_PROBE_RADEMACHER, 4, 5, (tb_key){ 0 }, &s);
   if (status == TB_OK)
     status = tb_spectrum_trace(&s, exponential, NULL, &trace);

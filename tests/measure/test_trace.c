@@ -35,7 +35,7 @@ static int prepare(void **state) {
 /* Rademacher probes see a diagonal matrix exactly. */
 static void diagonal_is_exact(void **state) {
   const tb_operator op = diagonal(decaying, 3);
-  tb_estimate trace;
+  tb_trace_estimate trace;
   double d[P], se[P];
   check(tb_hutchinson_trace(&op, TB_PROBE_RADEMACHER, 4, (tb_key){ 0 }, &trace));
   assert_near(trace.value, decaying_trace, 1e-14);
@@ -65,7 +65,7 @@ static void errors_are_as_said(void **state) {
   for (tb_probe kind = TB_PROBE_RADEMACHER; kind <= TB_PROBE_NORMAL; kind++) {
     double values[KEYS], variances[KEYS];
     for (size_t i = 0; i < KEYS; i++) {
-      tb_estimate trace;
+      tb_trace_estimate trace;
       check(tb_hutchinson_trace(&op, kind, PROBES, (tb_key){ .seed = i }, &trace));
       values[i] = trace.value;
       variances[i] = trace.se * trace.se;
@@ -92,10 +92,10 @@ static void diagonal_estimate(void **state) {
 }
 
 static void any_block_same_bits(void **state) {
-  tb_estimate first, plus_first;
+  tb_trace_estimate first, plus_first;
   for (size_t block = 1; block <= 9; block += 4) {
     const tb_operator op = dense(decaying, block);
-    tb_estimate trace, plus;
+    tb_trace_estimate trace, plus;
     check(tb_hutchinson_trace(&op, TB_PROBE_RADEMACHER, 9, (tb_key){ .seed = 3 }, &trace));
     check(tb_hutchpp_trace(&op, 17, (tb_key){ .seed = 3 }, &plus));
     if (block == 1) {
@@ -110,7 +110,7 @@ static void any_block_same_bits(void **state) {
 static void hutchpp_exact_for_low_rank(void **state) {
   double values[P] = { [2] = 3, [11] = -1, [30] = 1e-4 };
   tb_operator op = dense(values, 2);
-  tb_estimate trace;
+  tb_trace_estimate trace;
   for (size_t products = 9; products < 40; products++) { /* sketches of 3 and more */
     check(tb_hutchpp_trace(&op, products, (tb_key){ .seed = products }, &trace));
     assert_near(trace.value, 2.0001, 1e-13);
@@ -140,7 +140,7 @@ static void hutchpp_beats_hutchinson(void **state) {
   enum { KEYS = 200 };
   double plus[KEYS], plain[KEYS], se = 0;
   for (size_t i = 0; i < KEYS; i++) {
-    tb_estimate trace;
+    tb_trace_estimate trace;
     check(tb_hutchpp_trace(&op, 30, (tb_key){ .seed = i }, &trace));
     plus[i] = trace.value;
     se += trace.se * trace.se / KEYS;
@@ -156,7 +156,7 @@ static void hutchpp_beats_hutchinson(void **state) {
 static tb_status every_estimate(tb_context *metered) {
   tb_operator op = dense(decaying, 3);
   op.context = metered;
-  tb_estimate trace;
+  tb_trace_estimate trace;
   double d[P];
   tb_status status = tb_hutchinson_trace(&op, TB_PROBE_RADEMACHER, 5, (tb_key){ 0 }, &trace);
   if (status == TB_OK)
