@@ -174,10 +174,12 @@ typedef enum tb_executor {
 } tb_executor;
 typedef struct tb_program_options {
   tb_executor executor; /* default TB_PLANNED */
-  uint32_t threads; /* that a run takes where the work is large; 0: as many as OpenMP would give to a parallel region
-                       (within one: 1).  Results do not depend on it, memory does */
-  size_t tile_rows; /* rows (examples, sequences, seeds) that are taken through all work at a time; 0: as many as
-                       stay in cache.  Results depend on it in their rounding */
+  uint32_t threads;  /* that a run takes where the work is large; 0: as many as OpenMP would give to a parallel region
+                        (within one: 1).  Results do not depend on it, memory does */
+  size_t tile_rows;  /* rows (examples, sequences, seeds) that are taken through all work at a time; 0: as many as
+                        stay in cache.  Results depend on it in their rounding */
+  size_t tape_bytes; /* that a loop may keep for the way back (of all rows in work); beyond, steps run again.  0: 128
+                        MB.  Results do not depend on it */
 } tb_program_options;
 
 typedef struct tb_program tb_program;

@@ -20,7 +20,7 @@ tb_status tb_emit(tb_planner *p, void (*run)(const tb_instruction *, tb_frame *)
   return TB_OK;
 }
 
-static tb_status touch_buffer(tb_planner *p, uint32_t buffer, size_t offset, tb_address *address) {
+tb_status tb_touch_buffer(tb_planner *p, uint32_t buffer, size_t offset, tb_address *address) {
   if (p->address_count == p->address_capacity) {
     const uint32_t capacity = p->address_capacity ? 2 * p->address_capacity : 256;
     tb_address **list = tb_reallocate(p->context, p->addresses, capacity, sizeof *list);
@@ -39,14 +39,14 @@ static tb_status touch_buffer(tb_planner *p, uint32_t buffer, size_t offset, tb_
 }
 
 tb_status tb_touch(tb_planner *p, const tb_view *view, size_t element, bool write, tb_address *address) {
-  tb_status status = touch_buffer(p, view->buffer, view->offset * element, address);
+  tb_status status = tb_touch_buffer(p, view->buffer, view->offset * element, address);
   if (!write && status == TB_OK)
     p->buffers[view->buffer].crossed = p->instruction_count + 1;
   return status;
 }
 
 tb_status tb_touch_in_step(tb_planner *p, const tb_view *view, size_t element, tb_address *address) {
-  return touch_buffer(p, view->buffer, view->offset * element, address);
+  return tb_touch_buffer(p, view->buffer, view->offset * element, address);
 }
 
 tb_status tb_note_in_step(tb_planner *p, uint32_t output, uint32_t input) {
@@ -63,7 +63,7 @@ tb_status tb_note_in_step(tb_planner *p, uint32_t output, uint32_t input) {
 
 tb_status tb_touch_scratch(tb_planner *p, size_t bytes, tb_address *address) {
   const uint32_t buffer = tb_new_buffer(p, TB_IN_ARENA, bytes);
-  return buffer == TB_NO_BUFFER ? TB_NO_MEMORY : touch_buffer(p, buffer, 0, address);
+  return buffer == TB_NO_BUFFER ? TB_NO_MEMORY : tb_touch_buffer(p, buffer, 0, address);
 }
 
 static const tb_node *node_at(const tb_planner *p, uint32_t index) {
@@ -480,71 +480,6 @@ static tb_status lower_plain(tb_planner *p, uint32_t index) {
   return status == TB_OK ? tb_emit(p, tb_run_plain, plain, tb_ops[node->op].name, index) : status;
 }
 
-/* ---- loops ---- */
-
-static tb_status loop_carry(tb_planner *p, const tb_scan *scan, uint32_t index, uint32_t i, tb_loop_carry *c) {
-  const uint32_t operand = node_at(p, index)->operands[i], entry = index + 1 + tb_scan_body_results(scan) + i;
-  c->bytes = tb_node_bytes(node_at(p, operand));
-  c->kept = (p->uses[entry] || p->is_output[entry]) && scan->length;
-  tb_status status = tb_read_contiguous(p, operand, &c->start);
-  if (status == TB_OK)
-    status = tb_write_result(p, index + 1 + i, &c->final);
-  if (status == TB_OK && c->kept)
-    return tb_write_result(p, entry, &c->buffers[0]);
-  for (int k = 0; k < 2 && status == TB_OK; k++)
-    status = tb_touch_scratch(p, c->bytes, &c->buffers[k]);
-  return status;
-}
-
-static tb_status lower_loop(tb_planner *p, uint32_t index) {
-  const tb_node *node = node_at(p, index);
-  const tb_scan *scan = node->scan;
-  const uint32_t results = tb_scan_body_results(scan);
-  tb_plan *body = NULL;
-  tb_status status = tb_plan_graph(p->context, p->arena, scan->body, results, scan->results, 0, &body);
-  if (status == TB_OK)
-    status = tb_prepare_operands(p, node);
-  if (status != TB_OK)
-    return status;
-  tb_loop *l = tb_arena_allocate(p->arena, 1, sizeof *l);
-  tb_loop_carry *carries = tb_arena_allocate(p->arena, scan->carries + 1, sizeof *carries);
-  tb_loop_slice *slices = tb_arena_allocate(p->arena, scan->slices + 1, sizeof *slices);
-  tb_loop_slice *outs = tb_arena_allocate(p->arena, scan->outs + 1, sizeof *outs);
-  tb_address *constants = tb_arena_allocate(p->arena, scan->constants + 1, sizeof *constants);
-  if (!l || !carries || !slices || !outs || !constants)
-    return TB_NO_MEMORY;
-  *l = (tb_loop){ .body = body,
-                  .length = scan->length,
-                  .reverse = scan->reverse,
-                  .carry_count = scan->carries,
-                  .slice_count = scan->slices,
-                  .constant_count = scan->constants,
-                  .out_count = scan->outs,
-                  .carries = carries,
-                  .slices = slices,
-                  .outs = outs,
-                  .constants = constants };
-  const uint32_t *operand = node->operands;
-  for (uint32_t i = 0; i < scan->carries && status == TB_OK; i++, operand++)
-    status = loop_carry(p, scan, index, i, &carries[i]);
-  for (uint32_t i = 0; i < scan->slices && status == TB_OK; i++, operand++) {
-    slices[i].bytes = scan->length ? tb_node_bytes(node_at(p, *operand)) / scan->length : 0;
-    status = tb_read_contiguous(p, *operand, &slices[i].at);
-  }
-  for (uint32_t i = 0; i < scan->constants && status == TB_OK; i++, operand++)
-    status = tb_read_contiguous(p, *operand, &constants[i]);
-  for (uint32_t i = 0; i < scan->outs && status == TB_OK; i++) {
-    const uint32_t result = index + 1 + scan->carries + i;
-    outs[i].bytes = scan->length ? tb_node_bytes(node_at(p, result)) / scan->length : 0;
-    status = tb_write_result(p, result, &outs[i].at);
-  }
-  if (status == TB_OK)
-    status = tb_touch_scratch(p, (TB_BASE_FIRST + body->input_count + results + 1) * sizeof(char *), &l->bases);
-  if (status == TB_OK)
-    status = tb_touch_scratch(p, body->arena_bytes, &l->memory);
-  return status == TB_OK ? tb_emit(p, tb_run_loop, l, "loop", index) : status;
-}
-
 /* ---- units ---- */
 
 static tb_status lower_pattern(tb_planner *p, const tb_pattern *pattern) {
@@ -577,7 +512,7 @@ static tb_status lower_node(tb_planner *p, uint32_t index) {
   case TB_OP_UNIFORM:
     return lower_draw(p, index);
   case TB_OP_SCAN:
-    return lower_loop(p, index);
+    return tb_lower_loop(p, index);
   case TB_OP_TILES:
     return tb_lower_tiles(p, index);
   default:

@@ -54,7 +54,8 @@ tb_status tb_lower_tiles(tb_planner *p, uint32_t index) {
     return TB_NO_MEMORY;
   tb_status status = TB_OK;
   for (int k = 0; k < 2 && t->body[k] && status == TB_OK; k++)
-    status = tb_plan_graph(p->context, p->arena, t->body[k], t->result_count, t->results[k], 0, &body[k]);
+    status =
+        tb_plan_graph(p->context, p->arena, t->body[k], t->result_count, t->results[k], p->limits, false, &body[k]);
   if (status != TB_OK)
     return status;
   *tiles = (tb_tiles){ .body = { body[0], body[1] ? body[1] : body[0] },
@@ -67,8 +68,8 @@ tb_status tb_lower_tiles(tb_planner *p, uint32_t index) {
                        .result_count = t->result_count,
                        .operands = operands,
                        .results = results };
-  tiles->threads = p->threads < tiles->groups ? p->threads : (uint32_t)tiles->groups;
-  tiles->threads += tiles->threads == 0;
+  const uint32_t threads = p->outermost ? p->limits->threads : 1;
+  tiles->threads = threads < tiles->groups ? threads : (uint32_t)tiles->groups;
   size_t parts = 64; /* behind the number of the row */
   status = operands_of(p, node, t, operands);
   for (uint32_t k = 0; k < t->result_count && status == TB_OK; k++)

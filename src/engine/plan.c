@@ -86,14 +86,18 @@ static tb_status finish(tb_planner *p, tb_plan *plan) {
   if (p->instruction_count)
     memcpy(plan->instructions, p->instructions, p->instruction_count * sizeof *plan->instructions);
   tb_status status = tb_memory_plan(p, plan);
-  return status == TB_OK && p->threads ? find_clashes(p, plan) : status;
+  return status == TB_OK && p->outermost ? find_clashes(p, plan) : status;
 }
 
 tb_status tb_plan_graph(tb_context *context, tb_arena *arena, const tb_graph *graph, size_t n_out,
-                        const uint32_t *outputs, uint32_t threads, tb_plan **plan) {
-  tb_planner p = {
-    .context = context, .arena = arena, .graph = graph, .n_out = n_out, .outputs = outputs, .threads = threads
-  };
+                        const uint32_t *outputs, const tb_limits *limits, bool outermost, tb_plan **plan) {
+  tb_planner p = { .context = context,
+                   .arena = arena,
+                   .graph = graph,
+                   .n_out = n_out,
+                   .outputs = outputs,
+                   .limits = limits,
+                   .outermost = outermost };
   *plan = tb_arena_allocate(arena, 1, sizeof **plan);
   p.scratch = tb_arena_new(context);
   tb_status status = *plan && p.scratch ? make_tables(&p) : TB_NO_MEMORY;
@@ -129,13 +133,13 @@ static tb_status make_plan(tb_program *program, planned *state) {
   tb_status status =
       tb_simplify(context, program->graph, program->n_out, program->outputs, state->outputs, &state->simple);
   if (status == TB_OK)
-    status = tb_plan_graph(context, state->arena, state->simple, program->n_out, state->outputs, state->threads,
+    status = tb_plan_graph(context, state->arena, state->simple, program->n_out, state->outputs, &program->limits, true,
                            &state->plan);
-  if (status == TB_OK && (state->plan->arena_bytes > TB_CACHE || program->tile_rows))
-    status = tb_regions(context, state->simple, program->n_out, state->outputs, program->tile_rows, state->outputs,
+  if (status == TB_OK && (state->plan->arena_bytes > TB_CACHE || program->limits.tile_rows))
+    status = tb_regions(context, state->simple, program->n_out, state->outputs, &program->limits, state->outputs,
                         &state->tiled);
   if (status == TB_OK && state->tiled)
-    status = tb_plan_graph(context, state->arena, state->tiled, program->n_out, state->outputs, state->threads,
+    status = tb_plan_graph(context, state->arena, state->tiled, program->n_out, state->outputs, &program->limits, true,
                            &state->plan);
   return status;
 }
@@ -151,19 +155,28 @@ static tb_status make_workers(tb_context *context, planned *state) {
   return state->workers ? TB_OK : TB_NO_MEMORY;
 }
 
-/* Constants of a plan and of the bodies in it. */
-static size_t constants_of(const tb_plan *plan) {
-  size_t bytes = plan->constant_bytes;
+/* What the bodies in a plan add to its cost, of `times` runs: constants, and steps that run again. */
+static void add_bodies(const tb_plan *plan, double times, tb_cost *cost) {
+  cost->arena_bytes += (double)plan->constant_bytes;
   for (uint32_t i = 0; i < plan->count; i++) {
     const tb_instruction *instruction = &plan->instructions[i];
-    if (instruction->run == tb_run_loop)
-      bytes += constants_of(((const tb_loop *)instruction->detail)->body);
-    if (instruction->run == tb_run_tiles) {
+    if (instruction->run == tb_run_loop) {
+      const tb_loop *l = instruction->detail;
+      if (l->again) {
+        const tb_cost step = tb_graph_cost(l->again->body->graph);
+        const double again = times * (double)((l->length - 1) / l->again->segment * l->again->segment);
+        cost->flop += again * step.flop;
+        cost->bytes += again * step.bytes;
+      }
+      add_bodies(l->body, times * (double)l->length, cost);
+    } else if (instruction->run == tb_run_tiles) {
       const tb_tiles *t = instruction->detail;
-      bytes += constants_of(t->body[0]) + (t->body[1] != t->body[0] ? constants_of(t->body[1]) : 0);
+      const double last = t->body[1] != t->body[0];
+      add_bodies(t->body[0], times * ((double)t->tiles - last), cost);
+      if (last > 0)
+        add_bodies(t->body[1], times, cost);
     }
   }
-  return bytes;
 }
 
 static tb_status planned_compile(tb_program *program) {
@@ -176,7 +189,7 @@ static tb_status planned_compile(tb_program *program) {
   state->outputs = state->arena ? tb_arena_allocate(state->arena, program->n_out + 1, sizeof(uint32_t)) : NULL;
   if (!state->outputs)
     return TB_NO_MEMORY;
-  state->threads = program->threads;
+  state->threads = program->limits.threads;
   tb_status status = make_plan(program, state);
   if (status != TB_OK)
     return status;
@@ -193,7 +206,8 @@ static tb_status planned_compile(tb_program *program) {
   if (status != TB_OK)
     return status;
   program->cost = tb_graph_cost(state->simple);
-  program->cost.arena_bytes = (double)(plan->arena_bytes + constants_of(plan));
+  program->cost.arena_bytes = (double)plan->arena_bytes;
+  add_bodies(plan, 1, &program->cost);
   return TB_OK;
 }
 

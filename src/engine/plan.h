@@ -207,26 +207,35 @@ typedef struct tb_plain { /* an operation by its plain loop: integers, casts */
 /* A carry goes from buffer to buffer, or, where the entries are wanted, along the stack of them. */
 typedef struct tb_loop_carry {
   tb_address start, final, buffers[2]; /* kept: buffers[0] is the stack */
+  tb_address marks;                    /* in segments: the entries of their first steps */
   size_t bytes;
   bool kept;
 } tb_loop_carry;
 
 typedef struct tb_loop_slice {
-  tb_address at; /* of the stack */
-  size_t bytes;  /* of one step */
+  tb_address at;   /* of the stack */
+  size_t bytes;    /* of one step */
+  bool taped;      /* the stack holds one segment */
+  tb_address dump; /* of an out that is not taped: where it goes when steps run again */
 } tb_loop_slice;
 
-typedef struct tb_loop {
+/* A forward loop whose tape is too large keeps it for a segment of steps only, and what enters each segment; the
+ * reverse loop runs the steps of a segment again before it walks back through it.  The very same instructions run, so
+ * the bits do not depend on the segments. */
+typedef struct tb_loop tb_loop;
+struct tb_loop {
   const tb_plan *body;
   size_t length;
+  size_t segment; /* steps; 0: all of them at once */
   bool reverse;
   uint32_t carry_count, slice_count, constant_count, out_count;
   const tb_loop_carry *carries;
   const tb_loop_slice *slices, *outs;
   const tb_address *constants;
-  tb_address bases;  /* of the body's frame, behind the number of the step */
-  tb_address memory; /* the body's arena */
-} tb_loop;
+  const tb_loop *again; /* of a reverse loop: the forward loop in segments that it reads */
+  tb_address bases;     /* of the body's frame, behind the number of the step */
+  tb_address memory;    /* the body's arena */
+};
 
 /* Tiles of rows, in groups: a group's tiles one after the other, sums over rows added in order; the sums of groups in a
  * fixed tree.  Which thread takes which group does not matter. */
@@ -328,7 +337,8 @@ typedef struct tb_planner {
   const tb_graph *graph;
   size_t n_out;
   const uint32_t *outputs;
-  uint32_t threads; /* for tiles */
+  const tb_limits *limits;
+  bool outermost;
 
   bool *is_output;
   uint32_t *uses;    /* [nodes]: readers, and outputs once each */
@@ -350,6 +360,7 @@ typedef struct tb_planner {
   uint32_t instruction_count, instruction_capacity;
   tb_address **addresses; /* to be resolved: base holds a buffer until memory is planned */
   uint32_t address_count, address_capacity;
+  struct tb_taped *taped;     /* loops in segments, see lower_loop.c */
   const void **constant_data; /* [buffers]: of buffers in the constants */
   tb_in_step *in_step;
 } tb_planner;
@@ -404,17 +415,23 @@ tb_status tb_read_contiguous(tb_planner *, uint32_t node, tb_address *);
 tb_status tb_write_result(tb_planner *, uint32_t node, tb_address *);
 tb_status tb_prepare_operands(tb_planner *, const tb_node *);
 
+/* The same for a buffer as a whole; *address stays where it is until memory is planned. */
+tb_status tb_touch_buffer(tb_planner *, uint32_t buffer, size_t offset, tb_address *address);
+
+/* lower_loop.c */
+tb_status tb_lower_loop(tb_planner *, uint32_t node);
+
 /* lower_tiles.c */
 tb_status tb_lower_tiles(tb_planner *, uint32_t node);
 
 /* fuse.c: a pointwise group becomes one program. */
 tb_status tb_lower_group(tb_planner *, const tb_unit *);
 
-/* plan.c: threads work on tiles; 0 in a body, which runs within a thread and whose outputs never lie on its inputs.
- */
+/* plan.c: outermost: of a program; else of a body, which runs within a thread and whose outputs never lie on its
+ * inputs. */
 enum { TB_CACHE = 3 << 20 }; /* bytes that should do for what is in work at a time */
 tb_status tb_plan_graph(tb_context *, tb_arena *, const tb_graph *, size_t n_out, const uint32_t *outputs,
-                        uint32_t threads, tb_plan **);
+                        const tb_limits *, bool outermost, tb_plan **);
 
 /* plan_print.c */
 void tb_plan_print(const tb_plan *, tb_text *);

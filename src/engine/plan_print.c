@@ -71,6 +71,10 @@ static void describe(const tb_instruction *instruction, tb_text *text) {
     const tb_loop *l = detail;
     tb_text_format(text, "%zu steps%s, %u carries, %u slices, %u outs", l->length, l->reverse ? " backwards" : "",
                    l->carry_count, l->slice_count, l->out_count);
+    if (l->segment)
+      tb_text_format(text, ", tape of %zu steps", l->segment);
+    if (l->again)
+      tb_text_format(text, ", forward steps again by %zu", l->again->segment);
   } else if (instruction->run == tb_run_tiles) {
     describe_tiles(detail, text);
   }

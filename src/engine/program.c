@@ -66,8 +66,16 @@ static tb_status prepare(tb_program *program, tb_graph *graph, size_t n_out, con
   return program->executor->compile(program);
 }
 
-static uint32_t default_threads(void) {
-  return omp_in_parallel() ? 1 : (uint32_t)omp_get_max_threads();
+static tb_limits limits_of(const tb_program_options *options) {
+  enum { TAPE_BYTES = 1 << 27 };
+  tb_limits limits = { .threads = options ? options->threads : 0,
+                       .tile_rows = options ? options->tile_rows : 0,
+                       .tape_bytes = options ? options->tape_bytes : 0 };
+  if (limits.threads == 0)
+    limits.threads = omp_in_parallel() ? 1 : (uint32_t)omp_get_max_threads();
+  if (limits.tape_bytes == 0)
+    limits.tape_bytes = TAPE_BYTES;
+  return limits;
 }
 
 tb_status tb_program_new(tb_context *context, tb_graph *graph, size_t n_out, const tb_value *outputs,
@@ -82,10 +90,7 @@ tb_status tb_program_new(tb_context *context, tb_graph *graph, size_t n_out, con
   tb_program *p = tb_allocate(context, 1, sizeof *p);
   if (!p)
     return TB_NO_MEMORY;
-  *p = (tb_program){ .context = context,
-                     .executor = executors[executor],
-                     .threads = options && options->threads ? options->threads : default_threads(),
-                     .tile_rows = options ? options->tile_rows : 0 };
+  *p = (tb_program){ .context = context, .executor = executors[executor], .limits = limits_of(options) };
   status = prepare(p, graph, n_out, outputs);
   if (status != TB_OK)
     tb_program_free(p);

@@ -14,12 +14,17 @@ typedef struct tb_executor_record {
   void (*free)(tb_program *); /* frees state; also called when compile failed half-way */
 } tb_executor_record;
 
+typedef struct tb_limits {
+  uint32_t threads;  /* ≥ 1 */
+  size_t tile_rows;  /* 0: as it pays */
+  size_t tape_bytes; /* of a pair of loops */
+} tb_limits;
+
 struct tb_program {
   tb_context *context;
   const tb_executor_record *executor;
-  tb_graph *graph;  /* owned: only what the outputs need, and all inputs */
-  uint32_t threads; /* ≥ 1 */
-  size_t tile_rows; /* 0: as it pays */
+  tb_graph *graph; /* owned: only what the outputs need, and all inputs */
+  tb_limits limits;
   size_t n_out;
   uint32_t *outputs; /* [n_out] node indices in graph; may repeat, may be inputs */
   bool *needed;      /* [graph->input_count] */

@@ -24,7 +24,7 @@ typedef struct builder {
   const tb_graph *graph;
   size_t n_out;
   const uint32_t *outputs;
-  size_t asked; /* rows of a tile, wherever there are more; 0: as it pays */
+  const tb_limits *limits;
   const tb_row_map *rows;
   uint32_t stage_count;
   bool *made;                    /* [stages] */
@@ -67,7 +67,7 @@ static tb_status find_rows(builder *b) {
   enum { MOST_TRIED = 64 };
   const tb_row_map *tried[MOST_TRIED];
   size_t count = 0;
-  double best = b->asked ? 0 : LEAST_FLOP;
+  double best = b->limits->tile_rows ? 0 : LEAST_FLOP;
   tb_status status = TB_OK;
   for (uint32_t i = 0; i < b->graph->count; i++)
     for (uint32_t axis = 0; is_seed(b->graph->nodes[i]) && axis < b->graph->nodes[i]->rank; axis++) {
@@ -153,7 +153,7 @@ static tb_status tile_size(builder *b, const tb_region *region, size_t tile, siz
     return TB_NO_MEMORY;
   tb_status status = tb_region_body(b->context, b->arena, region, tile, &body, results, &count, &operands);
   if (status == TB_OK) {
-    status = tb_plan_graph(b->context, arena, body, region->result_count, results, 0, &plan);
+    status = tb_plan_graph(b->context, arena, body, region->result_count, results, b->limits, false, &plan);
     out->arena = status == TB_OK ? plan->arena_bytes : 0;
     for (uint32_t i = 0; i < count; i++)
       out->shared += operands[i].need.state == TB_TAG_ROWS ? 0 : tb_node_bytes(b->graph->nodes[operands[i].node]);
@@ -182,8 +182,8 @@ static tb_status choose_tile(builder *b, const tb_region *region, size_t *tile) 
   enum { MORE = 8 };
   const size_t rows = b->rows->count;
   size one, few;
-  *tile = b->asked < rows ? b->asked : 0;
-  if (b->asked)
+  *tile = b->limits->tile_rows < rows ? b->limits->tile_rows : 0;
+  if (b->limits->tile_rows)
     return TB_OK;
   tb_status status = tile_size(b, region, 1, &one);
   if (status == TB_OK)
@@ -391,12 +391,12 @@ static tb_status plan_regions(builder *b, tb_region *regions, size_t *tiles, boo
 }
 
 tb_status tb_regions(tb_context *context, const tb_graph *graph, size_t n_out, const uint32_t *outputs,
-                     size_t tile_rows, uint32_t *outputs_new, tb_graph **to) {
+                     const tb_limits *limits, uint32_t *outputs_new, tb_graph **to) {
   tb_region regions[MOST_STAGES];
   size_t tiles[MOST_STAGES];
   bool made[MOST_STAGES] = { false }, any = false;
   builder b = {
-    .context = context, .graph = graph, .n_out = n_out, .outputs = outputs, .asked = tile_rows, .made = made
+    .context = context, .graph = graph, .n_out = n_out, .outputs = outputs, .limits = limits, .made = made
   };
   b.w.context = context;
   b.arena = tb_arena_new(context);
@@ -405,7 +405,7 @@ tb_status tb_regions(tb_context *context, const tb_graph *graph, size_t n_out, c
   if (status == TB_OK && b.rows) {
     b.stage_count = stages_of(b.rows);
     for (uint32_t s = 0; s < b.stage_count; s++)
-      any |= made[s] = stage_flop(b.rows, s) >= (tile_rows ? 1 : LEAST_FLOP);
+      any |= made[s] = stage_flop(b.rows, s) >= (limits->tile_rows ? 1 : LEAST_FLOP);
     b.map = tb_arena_allocate(b.arena, graph->count + 1, sizeof *b.map);
     if (!b.map)
       status = TB_NO_MEMORY;

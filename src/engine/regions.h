@@ -29,9 +29,9 @@ typedef struct tb_region_operand {
 tb_status tb_region_body(tb_context *, tb_arena *, const tb_region *, size_t tile, tb_graph **body, uint32_t *results,
                          uint32_t *operand_count, tb_region_operand **operands);
 
-/* A graph with regions; *to is NULL where there is none that pays.  tile_rows (0: as it pays) are the rows of a tile
- * wherever there are more. */
-tb_status tb_regions(tb_context *, const tb_graph *, size_t n_out, const uint32_t *outputs, size_t tile_rows,
+/* A graph with regions; *to is NULL where there is none that pays.  Tiles have limits->tile_rows rows wherever there
+ * are more, or, where that is 0, as many as pay. */
+tb_status tb_regions(tb_context *, const tb_graph *, size_t n_out, const uint32_t *outputs, const tb_limits *,
                      uint32_t *outputs_new, tb_graph **to);
 
 #endif

@@ -3,13 +3,13 @@
  * Reverse mode writes a loop's body out again, from the entries of its carries.  What there depends only on entries,
  * slices and constants that the forward loop has too is known when the forward loop runs: it is computed there once,
  * and what the rest of the reverse body needs of it becomes a stacked result of the one loop and a slice of the other.
- * An activation and its derivative then share a step.  Views are taken again from what they show; and where the tape
- * would not fit in TAPE_MOST bytes the work is done twice instead. */
+ * An activation and its derivative then share a step.  Views are taken again from what they show.  A tape that is too
+ * long is the executor's affair (lower_loop.c). */
 #include "engine/rewrite.h"
 
 #include <string.h>
 
-enum { TAPE_MOST = 1 << 27, NONE = UINT32_MAX };
+enum { NONE = UINT32_MAX };
 
 typedef struct tape {
   tb_context *context;
@@ -60,11 +60,10 @@ static void find_known(tape *t) {
   }
 }
 
-/* Known nodes that the rest needs, views looked through; false: none, or too many bytes. */
+/* Known nodes that the rest needs, views looked through; false: none. */
 static bool find_tape(tape *t, bool *wanted) {
   const tb_scan *scan = t->graph->nodes[t->backward]->scan;
   const tb_graph *body = scan->body;
-  size_t bytes = 0;
   t->count = 0;
   for (uint32_t i = 0; i < tb_scan_body_results(scan); i++)
     wanted[scan->results[i]] = true;
@@ -74,7 +73,6 @@ static bool find_tape(tape *t, bool *wanted) {
       continue;
     if (t->known[i] && !tb_op_is_view(node->op)) {
       t->replaced[i] = true;
-      bytes += tb_node_bytes(node) * scan->length;
       t->count++;
     } else {
       for (uint32_t k = 0; k < node->operand_count; k++)
@@ -84,7 +82,7 @@ static bool find_tape(tape *t, bool *wanted) {
   for (uint32_t i = 0, n = 0; i < body->count; i++)
     if (t->replaced[i])
       t->nodes[n++] = i;
-  return t->count > 0 && bytes <= TAPE_MOST;
+  return t->count > 0;
 }
 
 static bool reads_entries(const tb_graph *graph, const tb_node *r, uint32_t *forward) {

@@ -239,6 +239,22 @@ static void test_print(void **state) {
   tb_graph_free(g);
 }
 
+/* ---- tapes ---- */
+
+static void test_tapes(void **state) {
+  static const size_t budgets[] = { 1, 300, 1000, 3000, 10000, 100000 };
+  for (size_t k = 0; k < NETWORKS; k++)
+    for (size_t tile = 0; tile <= 3; tile += 3) { /* whole, and in tiles */
+      train(&networks[k], TB_FLOAT32, 1, 5, &(tb_program_options){ .threads = 1, .tile_rows = tile }, expected);
+      for (size_t i = 0; i < sizeof budgets / sizeof *budgets; i++) {
+        const tb_program_options options = { .threads = 1, .tile_rows = tile, .tape_bytes = budgets[i] };
+        const size_t p = train(&networks[k], TB_FLOAT32, 1, 5, &options, got);
+        if (memcmp(expected, got, p * sizeof *got) != 0)
+          fail_msg("%s: a tape of %zu bytes gives other bits", networks[k].name, budgets[i]);
+      }
+    }
+}
+
 /* h ← tanh(h W), and its gradient: the states of all steps are kept, of a tile only. */
 static tb_status step(void *user, tb_graph *g, tb_value k, size_t n_carry, const tb_value *carry, size_t n_slice,
                       const tb_value *slices, size_t n_const, const tb_value *consts, tb_value *carry_out, size_t n_out,
@@ -257,7 +273,7 @@ static void test_memory(void **state) {
   check(tb_scan(g, LONG, false, step, NULL, 1, &h, 0, NULL, 1, &w, &end, 0, NULL));
   out[0] = tb_mean(g, end);
   check(tb_gradient(g, out[0], 1, &w, out + 1));
-  double bytes[3];
+  double bytes[3], flop[2];
   for (uint32_t threads = 1; threads <= 2; threads++) {
     tb_program *program;
     check(tb_program_new(context, g, 2, out, &(tb_program_options){ .threads = threads }, &program));
@@ -267,6 +283,21 @@ static void test_memory(void **state) {
   const double tape = (double)ROWS * WIDTH * LONG * 4;
   assert_true(bytes[1] < 0.6 * tape); /* it would be more than the tape without tiles */
   assert_true(bytes[2] > 1.2 * bytes[1] && bytes[2] < 2 * bytes[1]);
+  /* on a budget: √ of the steps, each done twice */
+  for (size_t budget = 0; budget < 2; budget++) {
+    const tb_program_options options = { .threads = 1, .tile_rows = ROWS, .tape_bytes = budget };
+    tb_program *program;
+    check(tb_program_new(context, g, 2, out, &options, &program));
+    bytes[budget] = tb_program_cost(program).arena_bytes;
+    flop[budget] = tb_program_cost(program).flop;
+    tb_text text = tb_text_new(context);
+    check(tb_program_print(program, &text));
+    assert_int_equal(strstr(text.data, "forward steps again by") != NULL, budget);
+    tb_text_free(&text);
+    tb_program_free(program);
+  }
+  assert_true(bytes[1] < 0.3 * bytes[0]);
+  assert_true(flop[1] > 1.2 * flop[0] && flop[1] < 1.4 * flop[0]);
   tb_graph_free(g);
 }
 
@@ -305,7 +336,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_same_bits_of_replicas),
     cmocka_unit_test(test_same_numbers), cmocka_unit_test(test_print),
-    cmocka_unit_test(test_memory),       cmocka_unit_test(test_failure),
+    cmocka_unit_test(test_memory),       cmocka_unit_test(test_tapes),
+    cmocka_unit_test(test_failure),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
