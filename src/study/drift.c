@@ -5,6 +5,7 @@
  * divergences in both directions, each twice; the marginal's; nodes and parameters; the theorem's N.  ("Expressiveness
  * Remarks for Denoising Diffusion Models and Samplers", Vargas, Reu, Kerekes and Bronstein 2023.) */
 #include "study/drift.h"
+#include "study/diffusion_abstract.h"
 
 #include <math.h>
 #include <string.h>
@@ -254,7 +255,7 @@ const tb_study tb_study_drift = {
   .name = "drift",
   .laboratory = "diffusion",
   .summary = "how large must a network be to follow the drift: construction, trained networks and the bound",
-  .paper = "Expressiveness Remarks for Denoising Diffusion Models and Samplers (Vargas, Reu, Kerekes, Bronstein 2023)",
+  .paper = PAPER_DIFFUSION,
   .details =
       "The drift of a denoising diffusion is the gradient of ln U_t f, f = dπ/dN.  A theorem says that networks of\n"
       "polynomial size follow it well enough to sample to KL ≤ ε, with constants that are astronomically large; the\n"
@@ -265,7 +266,7 @@ const tb_study tb_study_drift = {
   .metrics = drift_metrics,
   .n_metrics = DRIFT_METRICS,
   .claims = drift_claims,
-  .n_claims = 0,
+  .n_claims = DRIFT_CLAIMS,
   .check = check,
   .estimate = estimate,
   .run = run,

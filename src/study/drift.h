@@ -42,7 +42,7 @@ tb_status drift_measure(drift_study *, tb_run *);
 enum { DRIFT_METRICS = 31 };
 extern const tb_metric drift_metrics[DRIFT_METRICS];
 
-enum { DRIFT_CLAIMS = 1 };
+enum { DRIFT_CLAIMS = 19 };
 extern const tb_claim *const drift_claims[DRIFT_CLAIMS];
 
 #endif

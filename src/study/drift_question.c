@@ -3,6 +3,7 @@
 
 #include "diffusion/family.h"
 #include "diffusion/noised.h"
+#include "study/diffusion_abstract.h"
 #include "study/drift.h"
 
 #define ANY      1, 0
@@ -155,7 +156,7 @@ const tb_study tb_question_drift = {
   .name = "drift",
   .laboratory = "diffusion",
   .summary = "exact drift of a target's diffusion at a point and time",
-  .paper = "Expressiveness Remarks for Denoising Diffusion Models and Samplers (Vargas, Reu, Kerekes, Bronstein 2023)",
+  .paper = PAPER_DIFFUSION,
   .details = "Closed forms: gaussian, mixture, cosine, gmm9, gmm25, gmm40; funnels by quadrature; every target at the "
              "data end.",
   .tables = tables,
