@@ -2,6 +2,8 @@
 #include "diffusion/control.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include <tiebreak/statistics.h>
 
@@ -14,8 +16,11 @@ static const tb_option options[] = {
   { "alpha", TB_REAL, "1", NULL, 0, INFINITY, true, "speed of the noise (dds)", "β_k = min(α √Δ_k, 1)",
     "Vargas et al. 2023" },
   { "time", TB_REAL, "", NULL, 0, 1e6, true, "T, length of the process; unset: 0.05 a step", "Σ Δ_k = T", NULL },
-  { "grid", TB_CHOICE, "cos4", "cos4|uniform|linear|exp", ANY, false,
-    "lengths of the steps: as cos⁴ of the place, all alike, falling linearly, falling by e⁵", NULL, NULL },
+  { "grid", TB_WORD, "cos4", "cos4|uniform|linear|exp|N", ANY, false,
+    "lengths of the steps: as cos⁴ of the place, all alike, falling linearly, falling by e⁵; a number: lgcp's cells "
+    "along "
+    "a side (40), the steps then cos4",
+    NULL, NULL },
   { "loss", TB_CHOICE, "kl", "kl|lv", ANY, false,
     "kl: divergence of the sampler's paths, differentiated along them; lv: variance of ln w on paths held fixed",
     "kl: E[running + terminal];  lv: Var ln w", "Vargas et al. 2023; Richter and Berner 2024" },
@@ -40,14 +45,29 @@ static const tb_option options[] = {
 
 const tb_option_table tb_control_options = { "controlled samplers", options, sizeof options / sizeof *options };
 
+static const char *const grids[] = { "cos4", "uniform", "linear", "exp" };
+enum { GRIDS = sizeof grids / sizeof *grids };
+
+tb_status tb_control_check(tb_context *context, const tb_config *config) {
+  const char *word = tb_config_word(config, "grid");
+  char *end;
+  for (size_t i = 0; i < GRIDS; i++)
+    if (strcmp(word, grids[i]) == 0)
+      return TB_OK;
+  const long cells = strtol(word, &end, 10);
+  if (tb_config_is(config, "target", "lgcp") && *word && !*end && cells >= 1 && cells <= 100)
+    return TB_OK;
+  return tb_fail(context, TB_USAGE, "option grid", "give cos4, uniform, linear or exp (for lgcp also 1 to 100 cells)",
+                 "there is no grid '%.60s'", word);
+}
+
 tb_status tb_control_chain(tb_context *context, tb_arena *arena, const tb_config *config, tb_chain_kind kind,
                            tb_chain *chain) {
-  static const char *const words[] = { "cos4", "uniform", "linear", "exp" };
   const size_t steps = (size_t)tb_config_integer(config, "steps");
   const double horizon = tb_config_is_set(config, "time") ? tb_config_real(config, "time") : 0.05 * (double)steps;
   tb_chain_grid grid = TB_CHAIN_COS4;
-  for (size_t i = 0; i < 4; i++)
-    if (tb_config_is(config, "grid", words[i]))
+  for (size_t i = 0; i < GRIDS; i++)
+    if (tb_config_is(config, "grid", grids[i]))
       grid = (tb_chain_grid)i;
   return tb_chain_new(arena, kind, grid, tb_config_is(config, "published_quirks", "grid"), steps, horizon,
                       tb_config_real(config, "sigma"), tb_config_real(config, "alpha"), chain);

@@ -8,6 +8,8 @@
 /* steps sigma alpha time grid loss iterations batch width layers lr lr_decay lr_decay_every inner reference affine published_quirks */
 extern const tb_option_table tb_control_options;
 
+/* Refuses words that name no grid (TB_USAGE). */
+tb_status tb_control_check(tb_context *, const tb_config *);
 /* The chain of a configuration, in the arena.  time unset: 0.05 a step. */
 tb_status tb_control_chain(tb_context *, tb_arena *, const tb_config *, tb_chain_kind, tb_chain *);
 /* ln Z, ELBO and ESS with their errors from draws->log_weight[count]; schedule.step and schedule.beta. */

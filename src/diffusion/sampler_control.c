@@ -126,7 +126,8 @@ static tb_status check(tb_context *context, const tb_config *config, const tb_de
   if (tb_config_is(config, "loss", "lv") && tb_config_integer(config, "batch") < 2)
     return tb_fail(context, TB_USAGE, "option batch", "give batch=2 or more", "loss=lv is a variance over the batch");
   const tb_drift_shape drift = drift_of(config, density);
-  return numbers ? TB_OK : tb_drift_check(context, &drift);
+  const tb_status status = tb_control_check(context, config);
+  return status || numbers ? status : tb_drift_check(context, &drift);
 }
 
 static void cost(const tb_config *config, const tb_density *density, double *gradients, double *flop) {

@@ -184,6 +184,10 @@ static tb_status run(const tb_sampling *s, tb_draws *draws) {
   return status;
 }
 
+static tb_status check(tb_context *context, const tb_config *config, const tb_density *density) {
+  return tb_control_check(context, config);
+}
+
 static void cost(const tb_config *config, const tb_density *density, double *gradients, double *flop) {
   const double draws = (double)tb_config_integer(config, "draws") * (density->target->draw ? 2 : 1);
   *gradients = draws * (double)tb_config_integer(config, "steps") * (double)tb_config_integer(config, "inner");
@@ -196,6 +200,7 @@ const tb_sampler tb_sampler_sfs = {
   .formula = "v̂ = ∇ ln Σ_j f(c y + σ√τ z_j),  f = γ/N(0, σ²I)",
   .source = "Huang et al. 2021; Vargas, Reu and Kerekes 2023 for its Ornstein-Uhlenbeck analogue",
   .options = &tb_control_options,
+  .check = check,
   .cost = cost,
   .run = run,
 };

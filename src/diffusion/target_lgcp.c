@@ -4,6 +4,7 @@
  *   ln γ = ln N(x; μ, K) + Σ (x_i y_i − e^{x_i}/M²) */
 #include <lapacke.h>
 #include <math.h>
+#include <stdlib.h>
 
 #include "diffusion/target_parts.h"
 #include "io/csv.h"
@@ -79,10 +80,18 @@ static tb_status invert(tb_density *density, size_t grid, double variance, lgcp 
   return TB_OK;
 }
 
+/* grid= is a number of cells; where samplers are configured too it may be the word for their grid of times instead. */
+static size_t cells_of(const tb_config *config) {
+  if (tb_config_find(config, "grid")->type == TB_INTEGER)
+    return (size_t)tb_config_integer(config, "grid");
+  const long cells = strtol(tb_config_word(config, "grid"), NULL, 10);
+  return cells >= 1 && cells <= 100 ? (size_t)cells : 40;
+}
+
 static tb_status open(tb_density *density, const tb_config *config) {
   if (!tb_config_is_set(config, "data"))
     return tb_fail(density->context, TB_USAGE, "option data", "give data=FILE.csv with header x,y", "lgcp needs data");
-  const size_t grid = (size_t)tb_config_integer(config, "grid"), d = grid * grid;
+  const size_t grid = cells_of(config), d = grid * grid;
   const double variance = tb_config_real(config, "variance"), *mean;
   const size_t means = tb_config_reals(config, "mean", &mean);
   if (means > 1)
