@@ -89,7 +89,8 @@ tb_status tb_family_of(const tb_density *density, const tb_config *config, tb_ar
     status = of_cosine(cosine, arena, f, &r);
   else
     status = tb_fail(density->context, TB_USAGE, "option target",
-                     "take gaussian, mixture, cosine, gmm9, gmm25 or gmm40", "no closed form of the drift of %s", name);
+                     "take gaussian, mixture, cosine, gmm9, gmm25, gmm10 or gmm40", "no closed form of the drift of %s",
+                     name);
   if (!status && share > 0)
     add_reference(share, f, &r);
   return status;

@@ -7,7 +7,8 @@
 #define TB_LOG_TWO_PI 1.8378770664093454836
 
 extern const tb_target tb_target_gaussian, tb_target_mixture, tb_target_cosine, tb_target_funnel, tb_target_funnel_easy;
-extern const tb_target tb_target_gmm9, tb_target_gmm25, tb_target_gmm40, tb_target_manywell, tb_target_mw5;
+extern const tb_target tb_target_gmm9, tb_target_gmm25, tb_target_gmm10, tb_target_gmm40, tb_target_manywell,
+    tb_target_mw5;
 extern const tb_target tb_target_mw50, tb_target_brownian, tb_target_eight_schools, tb_target_logistic, tb_target_lgcp;
 extern const tb_target tb_target_plugin, tb_target_stan;
 

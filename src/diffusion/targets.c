@@ -5,12 +5,25 @@
 #include "diffusion/target_parts.h"
 
 static const tb_target *const targets[] = {
-  &tb_target_gaussian,      &tb_target_mixture,     &tb_target_cosine,
-  &tb_target_funnel,        &tb_target_funnel_easy, &tb_target_gmm9,
-  &tb_target_gmm25,         &tb_target_gmm40,       &tb_target_manywell,
-  &tb_target_mw5,           &tb_target_mw50,        &tb_target_brownian,
-  &tb_target_eight_schools, &tb_target_logistic,    &tb_target_lgcp,
-  &tb_target_plugin,        &tb_target_stan,        NULL,
+  &tb_target_gaussian,
+  &tb_target_mixture,
+  &tb_target_cosine,
+  &tb_target_funnel,
+  &tb_target_funnel_easy,
+  &tb_target_gmm9,
+  &tb_target_gmm25,
+  &tb_target_gmm10,
+  &tb_target_gmm40,
+  &tb_target_manywell,
+  &tb_target_mw5,
+  &tb_target_mw50,
+  &tb_target_brownian,
+  &tb_target_eight_schools,
+  &tb_target_logistic,
+  &tb_target_lgcp,
+  &tb_target_plugin,
+  &tb_target_stan,
+  NULL,
 };
 
 const tb_target *const *tb_targets(void) {
@@ -28,12 +41,14 @@ const tb_target *tb_target_find(const char *name) {
 
 static const tb_option options[] = {
   { "target", TB_CHOICE, "gaussian",
-    "gaussian|mixture|cosine|funnel|funnel_easy|gmm9|gmm25|gmm40|manywell|mw5|mw50|brownian|eight_schools|logistic|"
+    "gaussian|mixture|cosine|funnel|funnel_easy|gmm9|gmm25|gmm10|gmm40|manywell|mw5|mw50|brownian|eight_schools|"
+    "logistic|"
     "lgcp|plugin|stan",
     ANY, false, "the density", NULL, NULL },
   { "d", TB_INTEGER, "", NULL, 1, 1e6, false,
-    "dimension of gaussian (unset: that of mean= or sd=, else 2), funnel (10), manywell (32) and gmm40 (2 or 50)", NULL,
-    NULL },
+    "dimension of gaussian (unset: that of mean= or sd=, else 2), funnel (10), manywell (32), gmm10 (2) and gmm40 (2 "
+    "or 50)",
+    NULL, NULL },
   { "mean", TB_REALS, "", NULL, ANY, false,
     "gaussian: the mean, one number or d; unset: 0.  lgcp: mean of the log intensity; unset: ln(distinct points) − "
     "variance/2",

@@ -4,10 +4,12 @@
 #include "study/finetune.h"
 #include "study/icl.h"
 #include "study/rules.h"
+#include "study/score.h"
 #include "study/separable.h"
 
 static const tb_study *const studies[] = {
-  &tb_study_separable, &tb_study_completion, &tb_study_icl, &tb_study_finetune, &tb_study_rules, &tb_study_drift, NULL,
+  &tb_study_separable, &tb_study_completion, &tb_study_icl,   &tb_study_finetune,
+  &tb_study_rules,     &tb_study_drift,      &tb_study_score, NULL,
 };
 
 const tb_study *const *tb_studies(void) {

@@ -257,10 +257,10 @@ static void normalisers_are_integrals(void **state) {
   static const struct {
     const char *words[3];
     double side;
-  } cases[] = { { { "target=gaussian" }, 8 },       { { "target=mixture", "means=-1,0.5/1.2,-0.4", "sds=0.5,0.7" }, 8 },
-                { { "target=cosine" }, 8 },         { { "target=gmm9" }, 10 },
-                { { "target=gmm25" }, 16 },         { { "target=gmm40" }, 48 },
-                { { "target=manywell", "d=2" }, 8 } };
+  } cases[] = { { { "target=gaussian" }, 8 }, { { "target=mixture", "means=-1,0.5/1.2,-0.4", "sds=0.5,0.7" }, 8 },
+                { { "target=cosine" }, 8 },   { { "target=gmm9" }, 10 },
+                { { "target=gmm25" }, 16 },   { { "target=gmm10" }, 12 },
+                { { "target=gmm40" }, 48 },   { { "target=manywell", "d=2" }, 8 } };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     tb_density *density;
     OPEN(density, cases[i].words[0], cases[i].words[1], cases[i].words[2]);
@@ -293,7 +293,7 @@ static void wells_have_the_published_normalisers(void **state) {
 static void draws_satisfy_steins_identity(void **state) {
   enum { N = 4000 };
   static const char *const names[] = { "gaussian", "mixture", "cosine", "funnel_easy", "gmm9",
-                                       "gmm25",    "gmm40",   "mw5",    "manywell" };
+                                       "gmm25",    "gmm10",   "gmm40",  "mw5",         "manywell" };
   for (size_t t = 0; t < sizeof names / sizeof *names; t++) {
     char word[64];
     tb_density *density;
