@@ -36,9 +36,11 @@ static const tb_option options[] = {
     "the pattern that alter= overwrites",
     NULL, NULL },
   { "documents", TB_FILE, "", "N|FILE.txt", ANY, false,
-    "documents on which to measure nll: a file of one a line, tokens by spaces, or how many to draw; unset: none", NULL,
-    NULL },
-  { "length", TB_INTEGER, "256", NULL, 1, 1000000, false, "tokens of a drawn document", NULL, NULL },
+    "documents on which to measure nll: a file of one a line, tokens by spaces, or how many to draw; unset: none "
+    "(model: 64)",
+    NULL, NULL },
+  { "length", TB_INTEGER, "256", NULL, 1, 1000000, false,
+    "tokens of a drawn document, of those that a network is trained on too (published: 1,024)", NULL, XIE },
   { "predictor", TB_CHOICE, "bayes", "bayes|model", ANY, false,
     "bayes: the exact law of the next token; model: a network trained on documents", NULL, NULL },
   { "smoothing", TB_REAL, "0", NULL, 0, 1, false,
@@ -51,8 +53,34 @@ static const tb_option options[] = {
   { "draws", TB_INTEGER, "1000", NULL, 2, 1e9, false,
     "prefixes drawn for kl where there are more than 10⁶ to enumerate", NULL, NULL },
 };
+static const tb_option model_options[] = {
+  { "model", TB_CHOICE, "lstm", "transformer|lstm|gru", ANY, false, "network of predictor=model", NULL, NULL },
+  { "dtype", TB_CHOICE, "float32", "float32|float64", ANY, false, "number type of the network's computations", NULL,
+    NULL },
+  { "depth", TB_INTEGER, "1", NULL, 1, 100, false, "layers (published: 4, 12, 16; LSTM 6)", NULL, XIE },
+  { "width", TB_INTEGER, "64", NULL, 1, 65536, false,
+    "of the transformer's stream, of recurrent states and embeddings (published: 768)", NULL, XIE },
+  { "heads", TB_INTEGER, "4", NULL, 1, 1024, false, "attention heads; they divide width (published: 12)", NULL, XIE },
+  { "feedforward", TB_INTEGER, "256", NULL, 1, 65536, false, "hidden units of a transformer's feed-forward block", NULL,
+    NULL },
+  { "norm", TB_CHOICE, "pre", "pre|post", ANY, false, "layer norms before each branch or after each sum", NULL, NULL },
+  { "positions", TB_CHOICE, "learned", "none|sinusoidal|learned|rope|alibi", ANY, false,
+    "how a transformer knows places", NULL, NULL },
+  { "batch", TB_INTEGER, "16", NULL, 1, 65536, false,
+    "documents a step, new ones every step (published: 8); with alter=swap half as many prompts are taught beside them",
+    NULL, XIE },
+  { "alter_weight", TB_REAL, "0.1", NULL, 0, INFINITY, true,
+    "of what is taught after prompts, nats a prompt, beside nats a token of documents",
+    "L = nll + alter_weight · taught", NULL },
+  { "steps", TB_INTEGER, "1000", NULL, 0, 1e9, false, "steps of Adam (published: 6,250)", NULL, XIE },
+  { "lr", TB_REAL, "3e-3", NULL, 0, INFINITY, true, "learning rate; gradients longer than 1 are shortened to it", NULL,
+    NULL },
+  { "at", TB_REALS, "", NULL, ANY, false,
+    "steps at which to record every metric, 0 and the end allowed; unset: the start and every fifth part", NULL, NULL },
+};
 static const tb_option_table icl_options = { "in-context learning", options, COUNT(options) };
-static const tb_option_table *const tables[] = { &icl_options };
+static const tb_option_table network_options = { "network", model_options, COUNT(model_options) };
+static const tb_option_table *const tables[] = { &icl_options, &network_options };
 
 static const tb_metric metrics[] = {
   { "t", "", "training steps; 0 for the exact predictor", NULL, NULL },
@@ -62,7 +90,10 @@ static const tb_metric metrics[] = {
   { "accuracy.se", "", "binomial standard error of accuracy", NULL, NULL },
   { "accuracy.possible_only", "", "accuracy over prompts of positive probability; NaN where there is none", NULL,
     NULL },
-  { "accuracy.altered", "", "accuracy of the altered law", NULL, PAPER },
+  { "accuracy.impossible_only", "", "of a network: accuracy over prompts to which the law gives probability 0", NULL,
+    NULL },
+  { "accuracy.altered", "", "accuracy of the altered law, or of the network that was also taught it", NULL, PAPER },
+  { "bayes.accuracy", "", "of the exact law, where a network predicts", NULL, NULL },
   { "zero_probability_share", "",
     "share of prompts to which the law gives probability 0: what it predicts there is "
     "not defined",
@@ -71,6 +102,8 @@ static const tb_metric metrics[] = {
     XIE },
   { "nll", "nats", "per token of the documents; inf when one of them is impossible", NULL, NULL },
   { "nll.se", "nats", "standard error of nll over documents", NULL, NULL },
+  { "nll.altered", "nats", "of the network that was also taught the altered law", NULL, PAPER },
+  { "bayes.nll", "nats", "of the exact law, where a network predicts", NULL, NULL },
   { "prompt_probability", "",
     "that a document starts with n × (k tokens that are not the delimiter, delimiter) and "
     "k − 1 such tokens",
@@ -78,10 +111,13 @@ static const tb_metric metrics[] = {
   { "log_prompt_probability", "nats", "its logarithm, right where it is below 1e-308", NULL, NULL },
   { "kl", "nats",
     "Kullback–Leibler divergence of the altered law from the law, per document; inf where the second "
-    "likeliest token is impossible",
+    "likeliest token is impossible.  Of a network: from the exact law, on the documents",
     "KL(p‖q) = Σ_s p(s) (p₁ − p₂) ln(p₁/p₂)", PAPER },
   { "kl.se", "nats", "Monte Carlo standard error of kl; absent where kl is exact", NULL, NULL },
   { "kl.prefixes", "", "prefixes that were enumerated, or drawn", NULL, NULL },
+  { "kl.altered", "nats", "of the network that was also taught the altered law", NULL, PAPER },
+  { "train_loss", "nats", "of a network on the documents of the last step", NULL, NULL },
+  { "parameters", "", "numbers that the network has", NULL, NULL },
   { "log_kl", "", "natural logarithm of kl, right where it is below 1e-308", NULL, NULL },
 };
 
@@ -117,6 +153,39 @@ static tb_status open_mixture(icl *s) {
   return status;
 }
 
+static tb_position position_of(const tb_config *config) {
+  static const char *const words[] = { "none", "sinusoidal", "learned", "rope", "alibi" };
+  size_t i = 0;
+  while (i + 1 < COUNT(words) && !tb_config_is(config, "positions", words[i]))
+    i++;
+  return (tb_position)i;
+}
+
+/* A network that reads the longest of all documents and prompts behind a start token. */
+static tb_status open_model(icl *s) {
+  const tb_config *c = s->config;
+  size_t longest = (size_t)tb_config_integer(c, "length"), width = (size_t)tb_config_integer(c, "width");
+  if (s->document_count == 0)
+    s->document_count = 64;
+  for (size_t i = 0; s->documents && i < s->document_count; i++)
+    longest = s->documents[i].length > longest ? s->documents[i].length : longest;
+  for (size_t i = 0; s->prompts && i < s->prompt_count; i++)
+    longest = s->prompts[i].length > longest ? s->prompts[i].length : longest;
+  const size_t pattern = tb_hmm_pattern_length(s->n, s->k);
+  longest = pattern > longest ? pattern : longest;
+  s->model = tb_sequence_model_find(tb_config_word(c, "model"));
+  s->shape = (tb_sequence_shape){ .vocabulary = s->mixture->n_tokens + 1,
+                                  .length = longest + 1,
+                                  .layers = (size_t)tb_config_integer(c, "depth"),
+                                  .width = width,
+                                  .embedding = width,
+                                  .heads = (size_t)tb_config_integer(c, "heads"),
+                                  .feedforward = (size_t)tb_config_integer(c, "feedforward"),
+                                  .post_norm = tb_config_is(c, "norm", "post"),
+                                  .position = position_of(c) };
+  return s->model->check(s->context, &s->shape);
+}
+
 tb_status icl_open(icl *s, tb_context *context, const tb_config *config) {
   enum { MOST_TOKENS = 500000000 };
   *s = (icl){ .context = context, .config = config, .arena = tb_arena_new(context) };
@@ -125,9 +194,6 @@ tb_status icl_open(icl *s, tb_context *context, const tb_config *config) {
   s->n = (size_t)tb_config_integer(config, "n");
   s->k = (size_t)tb_config_integer(config, "k");
   s->swap = tb_config_is(config, "alter", "swap");
-  if (tb_config_is(config, "predictor", "model"))
-    return tb_fail(context, TB_USAGE, "option predictor", "available: bayes",
-                   "predictor=model is not available in this version");
   tb_status status = open_mixture(s);
   const char *prompts = tb_config_word(config, "prompts"), *documents = tb_config_word(config, "documents");
   if (!status)
@@ -135,6 +201,8 @@ tb_status icl_open(icl *s, tb_context *context, const tb_config *config) {
   if (!status && *documents)
     status =
         a_number(documents) ? read_count(s, "documents", 1e7, &s->document_count) : icl_read_documents(s, documents);
+  if (!status && tb_config_is(config, "predictor", "model"))
+    status = open_model(s);
   if (status)
     return status;
   const double tokens = (double)s->prompt_count * (double)tb_hmm_pattern_length(s->n, s->k);
@@ -275,6 +343,18 @@ static tb_status estimate(tb_context *context, const tb_config *config, tb_estim
                                      drawn * 6e-9 * states + 0.1,
                           .memory = 4 * tokens + 60 * (double)s.prompt_count + 2e7,
                           .steps = 0 };
+    if (s.model) {
+      const double p = (double)s.model->parameters(&s.shape), steps = (double)tb_config_integer(config, "steps");
+      const double batch = (double)tb_config_integer(config, "batch"), copies = s.swap ? 2 : 1;
+      const double step_tokens = batch * (double)tb_config_integer(config, "length") +
+                                 (s.swap ? batch / 2 * (double)tb_hmm_pattern_length(s.n, s.k) : 0);
+      const double looks = 7 * ((double)s.document_count + (double)s.prompt_count) * (double)s.shape.length;
+      out->flop += copies * 2 * p * (3 * step_tokens * steps + looks);
+      out->seconds += copies * 2 * p * (3 * step_tokens * steps + looks) / 1.2e10 + looks * copies * 5e-7;
+      out->memory += 16 * copies * p + 40 * step_tokens * (double)s.shape.width * (double)s.shape.layers;
+      out->steps = steps;
+      out->parameters = p;
+    }
   }
   icl_close(&s);
   return status;
@@ -291,7 +371,7 @@ static tb_status run(tb_run *run) {
   if (!status)
     status = tb_hmm_write(s.context, s.mixture, path);
   if (!status)
-    status = icl_run_bayes(&s, run);
+    status = s.model ? icl_run_model(&s, run) : icl_run_bayes(&s, run);
   icl_close(&s);
   return status;
 }

@@ -5,6 +5,7 @@
 #include <tiebreak/study.h>
 
 #include "language/hmm.h"
+#include "model/sequence.h"
 
 typedef struct icl_document {
   size_t length;
@@ -20,7 +21,9 @@ typedef struct icl {
   tb_hmm *smooth;        /* its smoothed copy; NULL: smoothing=0 */
   const tb_hmm *mixture; /* the law that predicts: one of the two */
   size_t n, k;
-  bool swap; /* alter=swap */
+  bool swap;                      /* alter=swap */
+  const tb_sequence_model *model; /* predictor=model; else NULL */
+  tb_sequence_shape shape;        /* its vocabulary: tokens, then the start */
   size_t prompt_count, document_count;
   tb_hmm_prompt *prompts; /* those of a file from icl_open on, else from icl_draw on */
   icl_document *documents;
@@ -47,8 +50,14 @@ typedef struct icl_answer {
 
 /* Shares over prompts, and files.prompts. */
 tb_status icl_report_answers(const icl *, tb_run *, const icl_answer *);
+/* What the exact law makes of a prompt; law[V], posterior[n_components]: scratch. */
+void icl_answer_exactly(const icl *, tb_hmm_filter *, const tb_hmm_prompt *, double *law, double *posterior,
+                        icl_answer *);
+/* −ln p of a document under the exact law. */
+double icl_document_nats(tb_hmm_filter *, const icl_document *);
 
 tb_status icl_run_bayes(icl *, tb_run *);
+tb_status icl_run_model(icl *, tb_run *);
 
 extern const tb_study tb_study_icl;
 

@@ -77,35 +77,40 @@ static void push_all(tb_hmm_filter *filter, size_t length, const uint32_t *token
     tb_hmm_filter_push(filter, tokens[t]);
 }
 
-static void answer(evaluation *e, const tb_hmm_prompt *prompt, icl_answer *a) {
-  const icl *s = e->s;
+void icl_answer_exactly(const icl *s, tb_hmm_filter *filter, const tb_hmm_prompt *prompt, double *law,
+                        double *posterior, icl_answer *a) {
   size_t first, second;
-  push_all(e->filter, prompt->length, prompt->tokens);
+  push_all(filter, prompt->length, prompt->tokens);
   *a = (icl_answer){ .prediction = UINT32_MAX, .altered = UINT32_MAX, .posterior = NAN };
-  a->log_probability = tb_hmm_filter_log_probability(e->filter);
+  a->log_probability = tb_hmm_filter_log_probability(filter);
   if (a->log_probability == -INFINITY)
     return;
-  tb_hmm_filter_law(e->filter, e->law);
-  tb_hmm_top_two(s->mixture->n_tokens, e->law, &first, &second);
+  tb_hmm_filter_law(filter, law);
+  tb_hmm_top_two(s->mixture->n_tokens, law, &first, &second);
   a->prediction = (uint32_t)first;
-  a->probability = e->law[first];
+  a->probability = law[first];
   a->altered = tb_hmm_pattern_matches(s->mixture, s->n, s->k, prompt->length, prompt->tokens) ? (uint32_t)second
                                                                                               : (uint32_t)first;
   if (prompt->component < s->mixture->n_components) {
-    tb_hmm_filter_posterior(e->filter, e->posterior);
-    a->posterior = e->posterior[prompt->component];
+    tb_hmm_filter_posterior(filter, posterior);
+    a->posterior = posterior[prompt->component];
   }
+}
+
+double icl_document_nats(tb_hmm_filter *filter, const icl_document *d) {
+  push_all(filter, d->length, d->tokens);
+  return -tb_hmm_filter_log_probability(filter);
 }
 
 static tb_status evaluate(evaluation *e) {
   tb_status status = TB_OK;
   for (; e->done.document < e->done.documents && !status; status = pause_here(e)) {
-    const icl_document *d = &e->s->documents[e->done.document];
-    push_all(e->filter, d->length, d->tokens);
-    e->nats[e->done.document++] = -tb_hmm_filter_log_probability(e->filter);
+    e->nats[e->done.document] = icl_document_nats(e->filter, &e->s->documents[e->done.document]);
+    e->done.document++;
   }
   while (e->done.prompt < e->done.prompts && !status) {
-    answer(e, &e->s->prompts[e->done.prompt], &e->answers[e->done.prompt]);
+    icl_answer_exactly(e->s, e->filter, &e->s->prompts[e->done.prompt], e->law, e->posterior,
+                       &e->answers[e->done.prompt]);
     if (++e->done.prompt % 16 == 0)
       status = pause_here(e);
   }

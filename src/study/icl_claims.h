@@ -4,7 +4,7 @@
 
 #include <tiebreak/study.h>
 
-enum { ICL_CLAIMS = 9 };
+enum { ICL_CLAIMS = 12 };
 extern const tb_claim *const icl_claims[ICL_CLAIMS];
 
 #endif

@@ -197,6 +197,52 @@ static void the_same_bits_after_a_stop(void **state) {
   tb_record_free(pieces);
 }
 
+#define NETWORK                                                                                                        \
+  "predictor=model k=2 n=2 length=12 documents=40 prompts=50 width=8 batch=8 seed=1 alter=swap "                       \
+  "examples=undelimited smoothing=0.01 "
+
+static void a_network_is_trained(void **state) {
+  tb_record *r =
+      run("predictor=model model=gru hmm=M prompts=P n=1 k=1 length=10 documents=200 width=12 steps=150 lr=0.02");
+  const tb_metrics *m = tb_record_outcome(r)->metrics;
+  const double nll = tb_metrics_get(m, "nll"), best = tb_metrics_get(m, "bayes.nll");
+  assert_true(nll > best && nll < best + 0.05);
+  is_real(r, "zero_probability_share", 1 / 5.0);
+  is_real(r, "bayes.accuracy", 1 / 5.0);
+  is_real(r, "kl", 10 * (nll - best));
+  tb_record_free(r);
+}
+
+/* Two replicas of a transformer, stopped and taken up. */
+static void a_network_gives_the_same_bits_after_a_stop(void **state) {
+  const char *words = NETWORK "model=transformer heads=2 feedforward=16 positions=rope steps=120";
+  tb_record *whole = run(words), *pieces;
+  tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.05, .checkpoint_seconds = 1e-9 };
+  tb_batch *batch = batch_of(words);
+  char folder[600];
+  int stops = 0;
+  tb_status status = tb_batch_run(context, batch, &options);
+  snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
+  tb_batch_free(batch);
+  for (; status == TB_STOPPED; stops++) {
+    options.time_limit = stops < 3 ? 0.05 : 0;
+    assert_int_equal(tb_batch_open(context, folder, &batch), TB_OK);
+    status = tb_batch_run(context, batch, &options);
+    tb_batch_free(batch);
+  }
+  assert_int_equal(status, TB_OK);
+  assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
+  static const char *const names[] = { "accuracy", "accuracy.altered", "nll", "nll.altered", "kl", "kl.altered" };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const double a = tb_metrics_get(tb_record_outcome(whole)->metrics, names[i]);
+    const double b = tb_metrics_get(tb_record_outcome(pieces)->metrics, names[i]);
+    assert_memory_equal(&a, &b, sizeof a);
+    assert_true(isfinite(a));
+  }
+  tb_record_free(whole);
+  tb_record_free(pieces);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_users_prompts),
@@ -204,6 +250,8 @@ int main(void) {
     cmocka_unit_test(documents_are_measured),
     cmocka_unit_test(the_mixture_used_is_written),
     cmocka_unit_test(the_same_bits_after_a_stop),
+    cmocka_unit_test(a_network_is_trained),
+    cmocka_unit_test(a_network_gives_the_same_bits_after_a_stop),
   };
   return cmocka_run_group_tests(tests, setup, teardown);
 }
