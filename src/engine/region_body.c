@@ -118,7 +118,8 @@ static tb_status operand_value(tiler *t, tb_region_operand operand, uint32_t *va
 
 static tb_status value_of(tiler *t, uint32_t index, tb_tag need, uint32_t *value) {
   const tb_node *node = t->rows->graph->nodes[index];
-  const bool leaf = node->op == TB_OP_FILL || node->op == TB_OP_IOTA || (node->op == TB_OP_CONSTANT && !t->region);
+  const bool leaf = node->op == TB_OP_FILL || node->op == TB_OP_IOTA ||
+                    (node->op == TB_OP_CONSTANT && (!t->region || need.state != TB_TAG_ROWS));
   if (leaf && !(node->op == TB_OP_IOTA && need.state == TB_TAG_ROWS && node->attributes.axis == need.axis)) {
     const tb_node copy = resized(t, node, need);
     return tb_rewrite_append(&t->w, &copy, 0, NULL, value);

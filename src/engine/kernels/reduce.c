@@ -1,9 +1,11 @@
 /* Reductions, softmax and log-softmax.  Sums along a row keep 4 × MAX_LANES partial sums (element i goes to partial
- * i mod 4·MAX_LANES), added in a fixed tree: the same bits for every vector width.  Sums down columns go row by row, in
- * runs of RUN rows whose sums are added in order. */
+ * i mod 4·MAX_LANES), added in a fixed tree: the same bits for every vector width.  Rows up to SHORT are turned,
+ * MAX_LANES of them side by side, and each sums in order.  Sums down columns go row by row, in runs of RUN rows whose
+ * sums are added in order. */
 #include "engine/kernels/exponential.h"
 
-enum { GROUPS = 4, STRIPE = GROUPS * MAX_LANES, RUN = 64, BUFFER = 256 };
+enum { GROUPS = 4, STRIPE = GROUPS * MAX_LANES, RUN = 64, BUFFER = 256, SHORT = 2 * MAX_LANES };
+#define ALIGNED __attribute__((aligned(64)))
 
 #if TB_REAL_BITS == 32
 typedef int32_t lane_mask __attribute__((vector_size(VECTOR_BYTES)));
@@ -76,6 +78,30 @@ ROW(row_sum, add, REAL(0.0))
 ROW(row_max, larger, -INFINITE)
 ROW(row_min, smaller, INFINITE)
 
+/* At most MAX_LANES short rows, turned: [count, MAX_LANES], lanes without a row zero. */
+static void turn_rows(size_t rows, size_t count, const real *a, size_t stride, real *turned) {
+  if (rows < MAX_LANES)
+    memset(turned, 0, count * MAX_LANES * sizeof(real));
+  NAME(transpose)(rows, count, a, stride, turned, MAX_LANES);
+}
+
+#define SHORT_ROWS(name, join, neutral)                                                                                \
+  static void name(size_t rows, size_t count, const real *a, size_t stride, real *out) {                               \
+    real turned[SHORT * MAX_LANES] ALIGNED, result[MAX_LANES] ALIGNED;                                                 \
+    turn_rows(rows, count, a, stride, turned);                                                                         \
+    vector acc[WIDE];                                                                                                  \
+    UNROLL for (int w = 0; w < WIDE; w++) acc[w] = spread(neutral);                                                    \
+    for (size_t j = 0; j < count; j++) {                                                                               \
+      UNROLL for (int w = 0; w < WIDE; w++) acc[w] = join(acc[w], load(turned + j * MAX_LANES + w * LANES));           \
+    }                                                                                                                  \
+    UNROLL for (int w = 0; w < WIDE; w++) store(result + w * LANES, acc[w]);                                           \
+    memcpy(out, result, rows * sizeof(real));                                                                          \
+  }
+
+SHORT_ROWS(short_sum, add, REAL(0.0))
+SHORT_ROWS(short_max, larger, -INFINITE)
+SHORT_ROWS(short_min, smaller, INFINITE)
+
 /* Down the columns: out[i] = join over r of a[r·stride + i]. */
 #define COLUMNS(name, join, neutral)                                                                                   \
   static void name(size_t count, size_t inner, const real *a, size_t stride, real *out) {                              \
@@ -115,11 +141,16 @@ COLUMNS(columns_sum, add, REAL(0.0))
 COLUMNS(columns_max, larger, -INFINITE)
 COLUMNS(columns_min, smaller, INFINITE)
 
-#define REDUCE(name, row, columns)                                                                                     \
+#define REDUCE(name, row, low, columns)                                                                                \
   static void name(size_t outer, size_t count, size_t inner, const void *a_, size_t stride_outer, size_t stride_count, \
                    void *out_) {                                                                                       \
     const real *a = a_;                                                                                                \
     real *out = out_;                                                                                                  \
+    if (inner == 1 && stride_count == 1 && count <= SHORT && outer > 1) {                                              \
+      for (size_t o = 0; o < outer; o += MAX_LANES)                                                                    \
+        low(outer - o < MAX_LANES ? outer - o : MAX_LANES, count, a + o * stride_outer, stride_outer, out + o);        \
+      return;                                                                                                          \
+    }                                                                                                                  \
     for (size_t o = 0; o < outer; o++) {                                                                               \
       if (inner == 1 && stride_count == 1)                                                                             \
         out[o] = row(count, a + o * stride_outer);                                                                     \
@@ -128,9 +159,9 @@ COLUMNS(columns_min, smaller, INFINITE)
     }                                                                                                                  \
   }
 
-REDUCE(reduce_sum, row_sum, columns_sum)
-REDUCE(reduce_max, row_max, columns_max)
-REDUCE(reduce_min, row_min, columns_min)
+REDUCE(reduce_sum, row_sum, short_sum, columns_sum)
+REDUCE(reduce_max, row_max, short_max, columns_max)
+REDUCE(reduce_min, row_min, short_min, columns_min)
 
 /* ---- with exponentials ---- */
 
@@ -154,8 +185,7 @@ static real row_logsumexp(size_t count, const real *a) {
   real sum = 0, t[BUFFER];
   for (size_t i = 0; i < count; i += BUFFER) {
     const size_t n = count - i < BUFFER ? count - i : BUFFER;
-    LOOP for (size_t j = 0; j < n; j++) t[j] = a[i + j] - most;
-    exp_of(n, t);
+    LOOP for (size_t j = 0; j < n; j++) t[j] = exp_falling(a[i + j] - most);
     sum += row_sum(n, t);
   }
   return most + log_of(sum);
@@ -165,15 +195,13 @@ static void columns_logsumexp(size_t count, size_t inner, const real *a, size_t 
   columns_max(count, inner, a, stride, out);
   for (size_t i = 0; i < inner; i += BUFFER) {
     const size_t n = inner - i < BUFFER ? inner - i : BUFFER;
-    real shift[BUFFER], sum[BUFFER], t[BUFFER];
+    real shift[BUFFER], sum[BUFFER];
     for (size_t j = 0; j < n; j++) {
       shift[j] = is_finite(out[i + j]) ? out[i + j] : 0;
       sum[j] = 0;
     }
     for (size_t r = 0; r < count; r++) {
-      LOOP for (size_t j = 0; j < n; j++) t[j] = a[r * stride + i + j] - shift[j];
-      exp_of(n, t);
-      LOOP for (size_t j = 0; j < n; j++) sum[j] += t[j];
+      LOOP for (size_t j = 0; j < n; j++) sum[j] += exp_falling(a[r * stride + i + j] - shift[j]);
     }
     NAME(math).unary[TB_LOG][0](1, n, sum, 0, sum, 0);
     for (size_t j = 0; j < n; j++)
@@ -181,7 +209,18 @@ static void columns_logsumexp(size_t count, size_t inner, const real *a, size_t 
   }
 }
 
-REDUCE(reduce_logsumexp, row_logsumexp, columns_logsumexp)
+static void short_logsumexp(size_t rows, size_t count, const real *a, size_t stride, real *out) {
+  real turned[SHORT * MAX_LANES] ALIGNED, most[MAX_LANES] ALIGNED, sum[MAX_LANES] ALIGNED = { 0 };
+  turn_rows(rows, count, a, stride, turned);
+  columns_max(count, MAX_LANES, turned, MAX_LANES, most);
+  for (size_t j = 0; j < count; j++)
+    LOOP for (size_t i = 0; i < MAX_LANES; i++) sum[i] += exp_falling(turned[j * MAX_LANES + i] - most[i]);
+  NAME(math).unary[TB_LOG][0](1, MAX_LANES, sum, 0, sum, 0);
+  for (size_t i = 0; i < rows; i++)
+    out[i] = is_finite(most[i]) ? most[i] + sum[i] : most[i];
+}
+
+REDUCE(reduce_logsumexp, row_logsumexp, short_logsumexp, columns_logsumexp)
 
 /* Rows are taken in runs short enough for the first cache, so that one call exponentiates them all. */
 enum { RUN_ELEMENTS = 2048 };
@@ -221,8 +260,7 @@ static void log_softmax(size_t rows, size_t cols, const void *a, void *out) {
     real sum = 0, t[BUFFER];
     for (size_t j = 0; j < cols; j += BUFFER) {
       const size_t n = cols - j < BUFFER ? cols - j : BUFFER;
-      memcpy(t, y + i * cols + j, n * sizeof(real));
-      exp_of(n, t);
+      LOOP for (size_t q = 0; q < n; q++) t[q] = exp_falling(y[i * cols + j + q]);
       sum += row_sum(n, t);
     }
     const real shift = log_of(sum);
