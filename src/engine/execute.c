@@ -152,6 +152,23 @@ void tb_run_attention(const tb_instruction *instruction, tb_frame *frame) {
   }
 }
 
+void tb_run_norm(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_normalise *d = instruction->detail;
+  char *at[TB_NORM_ARRAYS];
+  for (int k = 0; k < TB_NORM_ARRAYS; k++)
+    at[k] = d->wanted[k] ? tb_at(frame, d->at[k]) : NULL;
+  void *scratch = tb_at(frame, d->scratch);
+  for (size_t s = 0; s < d->batch; s++) {
+    if (d->reverse)
+      d->kernel->backward(&d->shape, at[TB_NORM_X], at[TB_NORM_GAIN], at[TB_NORM_BAR], at[TB_NORM_X_BAR],
+                          at[TB_NORM_GAIN_BAR], at[TB_NORM_SHIFT_BAR], scratch);
+    else
+      d->kernel->forward(&d->shape, at[TB_NORM_X], at[TB_NORM_GAIN], at[TB_NORM_SHIFT], at[TB_NORM_OUT], scratch);
+    for (int k = 0; k < TB_NORM_ARRAYS; k++)
+      at[k] = at[k] ? at[k] + d->strides[k] : NULL;
+  }
+}
+
 void tb_run_fold(const tb_instruction *instruction, tb_frame *frame) {
   const tb_fold *f = instruction->detail;
   f->reduce(f->outer, f->count, f->inner, tb_at(frame, f->a), f->stride_outer, f->stride_count, tb_at(frame, f->out));

@@ -250,15 +250,6 @@ typedef struct attend {
   uint32_t nodes[TB_ATTENTION_ARRAYS]; /* or TB_NO_BUFFER */
 } attend;
 
-/* A view whose rows run on, of an operand. */
-static tb_status rows_of(tb_planner *p, uint32_t index, tb_view *view) {
-  const tb_node *node = p->graph->nodes[index];
-  tb_status status = tb_view_of(p, index, view);
-  if (status == TB_OK && view->strides[node->rank - 1] != 1 && node->dims[node->rank - 1] != 1)
-    status = tb_contiguous_view(p, index, view);
-  return status;
-}
-
 static tb_status lower_attention(tb_planner *p, const tb_pattern *pattern) {
   const attend *a = pattern->detail;
   const uint32_t *nodes = a->nodes, yields = pattern->yields[pattern->yield_count - 1];
@@ -284,7 +275,7 @@ static tb_status lower_attention(tb_planner *p, const tb_pattern *pattern) {
   tb_status status = TB_OK;
   for (int k = 0; k < TB_ATTENTION_ARRAYS && status == TB_OK; k++)
     if (nodes[k] != TB_NO_BUFFER)
-      status = k < TB_ATTENTION_OUT ? rows_of(p, nodes[k], &views[k]) : tb_view_make_rows(p, nodes[k], &views[k]);
+      status = k < TB_ATTENTION_OUT ? tb_rows_view(p, nodes[k], &views[k]) : tb_view_make_rows(p, nodes[k], &views[k]);
   d->batch = 1;
   d->batch_rank = r - 2;
   for (uint32_t i = 0; i + 2 < r; i++) {
@@ -320,15 +311,8 @@ static tb_status claim(tb_matcher *m, const found *f, const attend *shared, bool
   } else {
     a->nodes[TB_ATTENTION_OUT] = f->out;
   }
-  for (int k = 0; k < TB_ATTENTION_ARRAYS; k++)
-    if (a->nodes[k] != TB_NO_BUFFER && k < TB_ATTENTION_OUT)
-      pattern.reads[pattern.read_count++] = a->nodes[k];
-    else if (a->nodes[k] != TB_NO_BUFFER) { /* in order */
-      uint32_t at = pattern.yield_count++;
-      for (; at > 0 && pattern.yields[at - 1] > a->nodes[k]; at--)
-        pattern.yields[at] = pattern.yields[at - 1];
-      pattern.yields[at] = a->nodes[k];
-    }
+  tb_pattern_nodes(&pattern, TB_ATTENTION_OUT, a->nodes, TB_ATTENTION_ARRAYS - TB_ATTENTION_OUT,
+                   a->nodes + TB_ATTENTION_OUT);
   return tb_claim(m, &pattern, f->inside_count, f->inside);
 }
 

@@ -1,7 +1,7 @@
 /* The search for patterns: every matcher at every node. */
 #include "engine/patterns.h"
 
-static tb_match *const matchers[] = { tb_match_attention };
+static tb_match *const matchers[] = { tb_match_attention, tb_match_norm };
 enum { MATCHERS = sizeof matchers / sizeof matchers[0] };
 
 static tb_status find_readers(tb_planner *p) {
@@ -39,6 +39,29 @@ tb_status tb_claim(tb_matcher *m, const tb_pattern *pattern, uint32_t count, con
   for (uint32_t k = 0; k < count; k++)
     m->inside[inside[k]] = true;
   return TB_OK;
+}
+
+tb_status tb_rows_view(tb_planner *p, uint32_t index, tb_view *view) {
+  const tb_node *node = p->graph->nodes[index];
+  tb_status status = tb_view_of(p, index, view);
+  if (status == TB_OK && view->strides[node->rank - 1] != 1 && node->dims[node->rank - 1] != 1)
+    status = tb_contiguous_view(p, index, view);
+  return status;
+}
+
+void tb_pattern_nodes(tb_pattern *pattern, uint32_t reads, const uint32_t *read, uint32_t yields,
+                      const uint32_t *yield) {
+  for (uint32_t k = 0; k < reads; k++)
+    if (read[k] != TB_NO_BUFFER)
+      pattern->reads[pattern->read_count++] = read[k];
+  for (uint32_t k = 0; k < yields; k++) {
+    if (yield[k] == TB_NO_BUFFER)
+      continue;
+    uint32_t at = pattern->yield_count++;
+    for (; at > 0 && pattern->yields[at - 1] > yield[k]; at--)
+      pattern->yields[at] = pattern->yields[at - 1];
+    pattern->yields[at] = yield[k];
+  }
 }
 
 tb_status tb_find_patterns(tb_planner *p, bool *absorbed) {

@@ -44,9 +44,14 @@ static inline bool tb_is_binary(const tb_node *node, tb_binary kind) {
 /* Claims: a copy of the pattern is kept; inside[count] are not computed. */
 tb_status tb_claim(tb_matcher *, const tb_pattern *, uint32_t count, const uint32_t *inside);
 
+/* The view of an operand whose rows run on, copied where they do not. */
+tb_status tb_rows_view(tb_planner *, uint32_t index, tb_view *);
+/* A pattern's nodes: reads, then yields in order; TB_NO_BUFFER is left out. */
+void tb_pattern_nodes(tb_pattern *, uint32_t reads, const uint32_t *read, uint32_t yields, const uint32_t *yield);
+
 /* A matcher looks at one node; it claims what it finds or does nothing. */
 typedef tb_status tb_match(tb_matcher *, uint32_t index);
-tb_match tb_match_attention;
+tb_match tb_match_attention, tb_match_norm;
 
 /* All patterns of the graph; absorbed[nodes] is set for what lies inside. */
 tb_status tb_find_patterns(tb_planner *, bool *absorbed);

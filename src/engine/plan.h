@@ -144,6 +144,27 @@ typedef struct tb_attend {
   size_t batch_dims[TB_MAX_RANK], batch, strides[TB_ATTENTION_ARRAYS][TB_MAX_RANK]; /* bytes */
 } tb_attend;
 
+/* Layer norm of a batch of matrices, forward or in reverse. */
+typedef enum tb_norm_array {
+  TB_NORM_X,
+  TB_NORM_GAIN,
+  TB_NORM_SHIFT,
+  TB_NORM_BAR, /* of out */
+  TB_NORM_OUT,
+  TB_NORM_X_BAR,
+  TB_NORM_GAIN_BAR,
+  TB_NORM_SHIFT_BAR,
+  TB_NORM_ARRAYS
+} tb_norm_array;
+
+typedef struct tb_normalise {
+  const tb_kernel_norm *kernel;
+  tb_layer_norm shape;
+  bool reverse, wanted[TB_NORM_ARRAYS];
+  tb_address at[TB_NORM_ARRAYS], scratch;
+  size_t batch, strides[TB_NORM_ARRAYS]; /* bytes */
+} tb_normalise;
+
 typedef struct tb_fold {
   void (*reduce)(size_t outer, size_t count, size_t inner, const void *a, size_t stride_outer, size_t stride_count,
                  void *out);
@@ -269,6 +290,7 @@ typedef struct tb_tiles {
 void tb_run_pointwise(const tb_instruction *, tb_frame *);
 void tb_run_product(const tb_instruction *, tb_frame *);
 void tb_run_attention(const tb_instruction *, tb_frame *);
+void tb_run_norm(const tb_instruction *, tb_frame *);
 void tb_run_fold(const tb_instruction *, tb_frame *);
 void tb_run_rows(const tb_instruction *, tb_frame *);
 void tb_run_copy(const tb_instruction *, tb_frame *);

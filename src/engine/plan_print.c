@@ -57,6 +57,9 @@ static void describe(const tb_instruction *instruction, tb_text *text) {
     const tb_attend *a = detail;
     tb_text_format(text, "%zu × %zu queries, %zu keys, width %zu%s%s", a->batch, a->shape.queries, a->shape.keys,
                    a->shape.width, a->shape.seen ? ", masked" : "", a->biased ? ", biased" : "");
+  } else if (instruction->run == tb_run_norm) {
+    const tb_normalise *n = detail;
+    tb_text_format(text, "%zu × %zu×%zu", n->batch, n->shape.rows, n->shape.cols);
   } else if (instruction->run == tb_run_fold) {
     const tb_fold *f = detail;
     tb_text_format(text, "%zu×[%zu]×%zu", f->outer, f->count, f->inner);

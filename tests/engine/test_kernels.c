@@ -639,6 +639,80 @@ static void test_factor(void **unused) {
     }
 }
 
+/* ---- layer norm ---- */
+
+typedef struct norm {
+  tb_layer_norm shape;
+  bool sums;
+} norm;
+
+/* out, then x̄, gain̄ and shift̄, one after the other */
+static void run_norm(const tb_kernels *kernels, void *out, void *user) {
+  const norm *n = user;
+  const tb_layer_norm *s = &n->shape;
+  const size_t size = size_of(kernels->dtype);
+  char *x_bar = (char *)out + s->rows * s->ld_out * size, *gain_bar = x_bar + s->rows * s->ld_x_bar * size;
+  const char *gain = c, *shift = gain + s->cols * size;
+  assert_true(kernels->norm->scratch(s, true) <= MOST);
+  kernels->norm->forward(s, a, gain, shift, out, scratch);
+  kernels->norm->backward(s, a, gain, b, x_bar, n->sums ? gain_bar : NULL, n->sums ? gain_bar + s->cols * size : NULL,
+                          scratch);
+}
+
+static void check_norm(tb_dtype dtype, const norm *n, size_t count) {
+  const tb_layer_norm *s = &n->shape;
+  const size_t x_bar = s->rows * s->ld_out, gain_bar = x_bar + s->rows * s->ld_x_bar, shift_bar = gain_bar + s->cols;
+  const double tolerance = 100 * epsilon(dtype);
+  double *sums = calloc(2 * s->cols + 1, sizeof *sums);
+  for (size_t i = 0; i < s->rows; i++) {
+    double mean = 0, square = 0, g_mean = 0, moment = 0;
+    for (size_t j = 0; j < s->cols; j++)
+      mean += get(dtype, a, i * s->ld_x + j) / (double)s->cols;
+    for (size_t j = 0; j < s->cols; j++)
+      square += pow(get(dtype, a, i * s->ld_x + j) - mean, 2) / (double)s->cols;
+    const double r = 1 / sqrt(square + s->epsilon);
+    for (size_t j = 0; j < s->cols; j++) {
+      const double x = (get(dtype, a, i * s->ld_x + j) - mean) * r, bar = get(dtype, b, i * s->ld_bar + j);
+      const double g = bar * get(dtype, c, j);
+      g_mean += g / (double)s->cols;
+      moment += g * x / (double)s->cols;
+      sums[j] += bar * x;
+      sums[s->cols + j] += bar;
+      for (size_t t = 0; t < count; t++)
+        near(get(dtype, outputs[t], i * s->ld_out + j), x * get(dtype, c, j) + get(dtype, c, s->cols + j), 1 + fabs(x),
+             tolerance, "layer norm", t);
+    }
+    for (size_t j = 0; j < s->cols; j++) {
+      const double x = (get(dtype, a, i * s->ld_x + j) - mean) * r;
+      const double g = get(dtype, b, i * s->ld_bar + j) * get(dtype, c, j);
+      for (size_t t = 0; t < count; t++)
+        near(get(dtype, outputs[t], x_bar + i * s->ld_x_bar + j), r * (g - g_mean - x * moment),
+             (1 + r) * (2 + fabs(x)), tolerance, "layer norm, reverse", t);
+    }
+  }
+  for (size_t j = 0; j < 2 * s->cols && n->sums; j++)
+    for (size_t t = 0; t < count; t++)
+      near(get(dtype, outputs[t], j < s->cols ? gain_bar + j : shift_bar + j - s->cols), sums[j],
+           3 * (double)s->rows + 1, tolerance, "layer norm, sums", t);
+  free(sums);
+}
+
+static void test_norm(void **unused) {
+  for (int i = 0; i < 80; i++) {
+    const tb_dtype dtype = dtypes[i % 2];
+    norm n = { .shape = { .rows = 1 + some_size(), .cols = 1 + some_size(), .epsilon = 1e-3 }, .sums = below(4) > 0 };
+    size_t *const ld[] = { &n.shape.ld_x, &n.shape.ld_out, &n.shape.ld_bar, &n.shape.ld_x_bar };
+    for (int k = 0; k < 4; k++)
+      *ld[k] = n.shape.cols + (below(2) ? 0 : below(4));
+    fill(dtype, a, n.shape.rows * n.shape.ld_x);
+    fill(dtype, b, n.shape.rows * n.shape.ld_bar);
+    fill(dtype, c, 2 * n.shape.cols);
+    const size_t elements = n.shape.rows * (n.shape.ld_out + n.shape.ld_x_bar) + 2 * n.shape.cols;
+    fill(dtype, before, elements);
+    check_norm(dtype, &n, run_tables(dtype, run_norm, &n, elements * size_of(dtype), before));
+  }
+}
+
 /* ---- the choice ---- */
 
 static void test_choice(void **unused) {
@@ -665,9 +739,10 @@ static void test_choice(void **unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_gemm),   cmocka_unit_test(test_pointwise), cmocka_unit_test(test_nan_is_handed_on),
-    cmocka_unit_test(test_reduce), cmocka_unit_test(test_softmax),   cmocka_unit_test(test_move),
-    cmocka_unit_test(test_choice), cmocka_unit_test(test_factor),    cmocka_unit_test(test_sampled),
+    cmocka_unit_test(test_gemm),    cmocka_unit_test(test_pointwise), cmocka_unit_test(test_nan_is_handed_on),
+    cmocka_unit_test(test_reduce),  cmocka_unit_test(test_softmax),   cmocka_unit_test(test_move),
+    cmocka_unit_test(test_choice),  cmocka_unit_test(test_norm),      cmocka_unit_test(test_factor),
+    cmocka_unit_test(test_sampled),
   };
   return cmocka_run_group_tests(tests, make, unmake);
 }

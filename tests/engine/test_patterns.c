@@ -202,6 +202,38 @@ static void test_no_attention(void **unused) {
   tb_context_free(f.context);
 }
 
+/* ---- layer norm ---- */
+
+/* Before a product and behind a sum, as in a transformer, R copies of the parameters. */
+static tb_value normed(form *f, size_t replicas, size_t width) {
+  tb_graph *g = f->graph;
+  const tb_value x = input(f, 3, (size_t[]){ replicas, 37, width }),
+                 gain = input(f, 3, (size_t[]){ replicas, 1, width });
+  const tb_value shift = input(f, 3, (size_t[]){ replicas, 1, width });
+  const tb_value w = input(f, 3, (size_t[]){ replicas, width, 4 });
+  const tb_value h = tb_add(g, x, tb_tanh(g, x));
+  const tb_value centred = tb_subtract(g, h, tb_reduce(g, TB_MEAN, h, 1u << 2, true));
+  const tb_value variance = tb_reduce(g, TB_MEAN, tb_square(g, centred), 1u << 2, true);
+  const tb_value scale = tb_reciprocal(g, tb_sqrt(g, tb_shift(g, variance, 1e-3)));
+  const tb_value y = tb_add(g, tb_multiply(g, tb_multiply(g, centred, scale), gain), shift);
+  return tb_scale(g, tb_matmul(g, y, false, w, false), 0.3);
+}
+static tb_value wide_norm(form *f) {
+  return normed(f, 1, 32);
+}
+static tb_value narrow_norm(form *f) {
+  return normed(f, 1, 5);
+}
+static tb_value norms(form *f) {
+  return normed(f, 2, 10);
+}
+
+static void test_norm(void **unused) {
+  check("layer norm", wide_norm, "norm  ", "norm, reverse", 1);
+  check("a narrow layer norm", narrow_norm, "norm  ", "norm, reverse", 1);
+  check("layer norms of replicas", norms, "norm  ", "norm, reverse", 1);
+}
+
 /* ---- products ---- */
 
 /* A layer with relu: positive part and slope meet the products in registers. */
@@ -221,6 +253,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_attention),
     cmocka_unit_test(test_no_attention),
+    cmocka_unit_test(test_norm),
     cmocka_unit_test(test_relu),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,5 +40,6 @@ const tb_kernels NAME(table) = {
   .factor = &NAME(factor),
   .sampled = &NAME(sampled),
   .attention = &NAME(attention),
+  .norm = &NAME(norm),
   .peak = peak,
 };
