@@ -10,11 +10,15 @@
 #include "io/csv.h"
 #include "num/blas.h"
 
+/* K commutes with the reflections of both axes, so in even and odd parts along each, u = F z Fᵀ with z and u [M,M], it
+ * is four blocks of a quarter the size: a sixteenth of the work to invert, a quarter to multiply with. */
 typedef struct lgcp {
-  double mean, area; /* μ, 1/M² */
-  double *precision; /* K⁻¹ [d,d] */
-  double *counts;    /* [d] */
-  double constant;   /* −½ ln |2πK| */
+  double mean, area;    /* μ, 1/M² */
+  size_t parts, half;   /* of an axis: 2, even and odd, of M/2 each (1 of M where M is odd) */
+  double *fold;         /* F [M,M], orthogonal: rows of the even part, then of the odd */
+  double *precision[4]; /* of the blocks' K⁻¹ [half²,half²], by parity along the first axis, then the second */
+  double *counts;       /* [d] */
+  double constant;      /* −½ ln |2πK| */
 } lgcp;
 
 /* Counts of cells [i/M, (i+1)/M), the last closed; *distinct points. */
@@ -55,28 +59,68 @@ static tb_status read_points(tb_density *density, const char *path, size_t grid,
   return status;
 }
 
-/* K⁻¹ and ln |K| by Cholesky. */
-static tb_status invert(tb_density *density, size_t grid, double variance, lgcp *self) {
-  const size_t d = grid * grid;
-  double *k = self->precision, log_determinant = 0;
-  for (size_t i = 0; i < d; i++)
-    for (size_t j = 0; j < d; j++) {
-      const double across = (double)(i / grid) - (double)(j / grid), along = (double)(i % grid) - (double)(j % grid);
-      k[i * d + j] = variance * exp(-hypot(across, along) * 33 / (double)grid);
+static double covariance(double variance, size_t grid, double across, double along) {
+  return variance * exp(-hypot(across, along) * 33 / (double)grid);
+}
+
+/* The block of parities p and q: eᵢ = (δ_i ± δ_{M−1−i})/√2 gives Σ over the mirror images of one of the two points. */
+static void fill_block(const lgcp *self, size_t grid, double variance, size_t p, size_t q, double *k) {
+  const size_t n = self->half, count = n * n;
+  for (size_t a = 0; a < count; a++)
+    for (size_t b = 0; b < count; b++) {
+      const double i = (double)(a / n), j = (double)(a % n), last = (double)grid - 1;
+      double sum = 0;
+      for (size_t s = 0; s < self->parts; s++)
+        for (size_t t = 0; t < self->parts; t++) {
+          const double other = s ? last - (double)(b / n) : (double)(b / n);
+          const double beside = t ? last - (double)(b % n) : (double)(b % n);
+          sum += (s && p ? -1 : 1) * (t && q ? -1 : 1) * covariance(variance, grid, i - other, j - beside);
+        }
+      k[a * count + b] = sum;
     }
-  int trouble = 0;
-  TB_BLAS(trouble = LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', (int)d, k, (int)d));
-  for (size_t i = 0; i < d && !trouble; i++)
-    log_determinant += 2 * log(k[i * d + i]);
-  if (!trouble)
-    TB_BLAS(trouble = LAPACKE_dpotri(LAPACK_COL_MAJOR, 'L', (int)d, k, (int)d));
-  if (trouble)
-    return tb_fail(density->context, TB_FAILED, "option grid", "give a coarser grid or another variance",
-                   "the covariance of the log intensity is not positive definite");
-  for (size_t i = 0; i < d; i++)
-    for (size_t j = i + 1; j < d; j++)
-      k[j * d + i] = k[i * d + j];
-  self->constant = -0.5 * (log_determinant + (double)d * TB_LOG_TWO_PI);
+}
+
+/* K⁻¹ by Cholesky, block by block, and ln |K|. */
+static tb_status invert(tb_density *density, size_t grid, double variance, lgcp *self) {
+  const size_t n = self->half * self->half;
+  double log_determinant = 0;
+  for (size_t block = 0; block < self->parts * self->parts; block++) {
+    double *k = self->precision[block] = tb_arena_allocate(density->arena, n * n, sizeof *k);
+    int trouble = 0;
+    if (!k)
+      return TB_NO_MEMORY;
+    fill_block(self, grid, variance, block / self->parts, block % self->parts, k);
+    TB_BLAS(trouble = LAPACKE_dpotrf(LAPACK_COL_MAJOR, 'L', (int)n, k, (int)n));
+    for (size_t i = 0; i < n && !trouble; i++)
+      log_determinant += 2 * log(k[i * n + i]);
+    if (!trouble)
+      TB_BLAS(trouble = LAPACKE_dpotri(LAPACK_COL_MAJOR, 'L', (int)n, k, (int)n));
+    if (trouble)
+      return tb_fail(density->context, TB_FAILED, "option grid", "give a coarser grid or another variance",
+                     "the covariance of the log intensity is not positive definite");
+    for (size_t i = 0; i < n; i++)
+      for (size_t j = i + 1; j < n; j++)
+        k[j * n + i] = k[i * n + j];
+  }
+  self->constant = -0.5 * (log_determinant + (double)(grid * grid) * TB_LOG_TWO_PI);
+  return TB_OK;
+}
+
+static tb_status fold_axes(tb_density *density, size_t grid, lgcp *self) {
+  self->parts = grid % 2 ? 1 : 2;
+  self->half = grid / self->parts;
+  self->fold = tb_arena_allocate(density->arena, grid * grid, sizeof(double));
+  if (!self->fold)
+    return TB_NO_MEMORY;
+  for (size_t r = 0; r < grid; r++) {
+    const size_t i = r % self->half;
+    if (self->parts == 1) {
+      self->fold[r * grid + i] = 1;
+      continue;
+    }
+    self->fold[r * grid + i] = sqrt(0.5);
+    self->fold[r * grid + grid - 1 - i] = r < self->half ? sqrt(0.5) : -sqrt(0.5);
+  }
   return TB_OK;
 }
 
@@ -100,11 +144,12 @@ static tb_status open(tb_density *density, const tb_config *config) {
   if (!self)
     return TB_NO_MEMORY;
   self->counts = tb_arena_allocate(density->arena, d, sizeof *self->counts);
-  self->precision = tb_arena_allocate(density->arena, d * d, sizeof *self->precision);
-  if (!self->counts || !self->precision)
+  if (!self->counts)
     return TB_NO_MEMORY;
   size_t distinct = 0;
   tb_status status = read_points(density, tb_config_word(config, "data"), grid, self, &distinct);
+  if (!status)
+    status = fold_axes(density, grid, self);
   if (status || (status = invert(density, grid, variance, self)))
     return status;
   self->mean = means ? mean[0] : log((double)distinct) - 0.5 * variance;
@@ -112,15 +157,40 @@ static tb_status open(tb_density *density, const tb_config *config) {
   return tb_density_plain(density, d);
 }
 
-/* The prior's derivative reuses z K⁻¹, K being symmetric: −½ z·q has slope −q, which −z·stop(q) + ½ z·stop(q) as a
- * value and −z·stop(q) as a slope gives with one product instead of two.  So derivatives are of first order. */
+/* z[…,M,M] → F along the last axis, the two axes exchanged */
+static tb_value fold_last(tb_graph *g, const lgcp *self, tb_value z) {
+  const size_t rank = tb_rank(g, z), grid = tb_dim(g, z, rank - 1);
+  return tb_transpose(g, tb_matmul(g, z, false, tb_numbers(g, z, grid, grid, self->fold), true), NULL);
+}
+
+/* The prior's derivative reuses u K⁻¹, K being symmetric: −½ u·q has slope −q, which −u·stop(q) + ½ u·stop(q) as a
+ * value and −u·stop(q) as a slope gives with one product instead of two.  So derivatives are of first order. */
+static tb_value prior_of_block(tb_graph *g, const lgcp *self, size_t block, tb_value u) {
+  const size_t rank = tb_rank(g, u), n = self->half * self->half;
+  size_t dims[TB_MAX_RANK];
+  tb_value part = tb_slice(g, u, rank - 2, block / self->parts * self->half, self->half);
+  part = tb_slice(g, part, rank - 1, block % self->parts * self->half, self->half);
+  for (size_t i = 0; i + 2 < rank; i++)
+    dims[i] = tb_dim(g, u, i);
+  dims[rank - 2] = n;
+  part = tb_reshape(g, part, rank - 1, dims);
+  const tb_value q = tb_stop(g, tb_matmul(g, part, false, tb_numbers(g, u, n, n, self->precision[block]), false));
+  const tb_value product = tb_sum_last(g, tb_multiply(g, part, q));
+  return tb_subtract(g, tb_scale(g, tb_stop(g, product), 0.5), product);
+}
+
 static tb_value build(const tb_density *density, tb_graph *g, tb_value y) {
   const lgcp *self = density->self;
-  const size_t d = density->dims;
-  const tb_value z = tb_shift(g, y, -self->mean);
-  const tb_value q = tb_stop(g, tb_matmul(g, z, false, tb_numbers(g, y, d, d, self->precision), false));
-  const tb_value product = tb_sum_last(g, tb_multiply(g, z, q));
-  const tb_value prior = tb_subtract(g, tb_scale(g, tb_stop(g, product), 0.5), product);
+  const size_t d = density->dims, rank = tb_rank(g, y);
+  size_t dims[TB_MAX_RANK];
+  for (size_t i = 0; i + 1 < rank; i++)
+    dims[i] = tb_dim(g, y, i);
+  dims[rank - 1] = dims[rank] = self->parts * self->half;
+  const tb_value z = tb_reshape(g, tb_shift(g, y, -self->mean), rank + 1, dims);
+  const tb_value u = fold_last(g, self, fold_last(g, self, z));
+  tb_value prior = prior_of_block(g, self, 0, u);
+  for (size_t block = 1; block < self->parts * self->parts; block++)
+    prior = tb_add(g, prior, prior_of_block(g, self, block, u));
   const tb_value linear = tb_multiply(g, y, tb_numbers(g, y, 0, d, self->counts));
   const tb_value data = tb_sum_last(g, tb_subtract(g, linear, tb_scale(g, tb_exp(g, y), self->area)));
   return tb_shift(g, tb_add(g, prior, data), self->constant);
