@@ -205,20 +205,53 @@ def transformer(row, start, heads, eps, post, published, lr, decay, many):
     train(row, start, adam_step(loss_of, lr, decay), adam_state(p), many=many)
 
 
-def rollout(row, start, lr=1e-3, sigma=1.075, spread=3.0):
+def funnel(start, spread=3.0):
+    d = start["start"].shape[1]
+
+    def log_density(y):
+        own = -0.5 * (y[:, 0] / spread) ** 2 - (d - 1) / 2 * y[:, 0] - 0.5 * d * 1.8378770664093453 - jnp.log(spread)
+        return own - 0.5 * jnp.exp(-y[:, 0]) * (y[:, 1:] ** 2).sum(-1)
+
+    return log_density
+
+
+def cox(start, grid=40, variance=1.91, points=126):
+    """The published target with its precision matrix computed once: a product a gradient."""
+    import numpy as np
+
+    at = np.stack(np.divmod(np.arange(grid * grid), grid), -1).astype(float)
+    k = variance * np.exp(-np.linalg.norm(at[:, None] - at[None], axis=-1) * 33 / grid)
+    precision, log_determinant = jnp.asarray(np.linalg.inv(k), jnp.float32), float(np.linalg.slogdet(k)[1])
+    counts, mean, d = jnp.asarray(start["counts"], jnp.float32), float(np.log(points) - variance / 2), grid * grid
+
+    def log_density(y):
+        z = y - mean
+        prior = -0.5 * ((z @ precision) * z).sum(-1) - 0.5 * (log_determinant + d * 1.8378770664093453)
+        return prior + (y * counts - jnp.exp(y) / d).sum(-1)
+
+    return log_density
+
+
+def rollout(row, start):
+    sampler(row, start, funnel(start), 1e-3, 1.075, many=5)
+
+
+def dds_lgcp(row, start):
+    start["times"] = (start["beta"] / 1.5) ** 2
+    start["times"] = start["times"].cumsum() - start["times"]
+    sampler(row, start, cox(start), 1e-4, 2.1, many=1)
+
+
+def sampler(row, start, log_density, lr, sigma, many):
     """The chain as one scan; what depends on time only is computed for all steps before it."""
     data = {name: jnp.asarray(start[name]) for name in ("start", "noise")}
-    p = arrays_of(start, "start", "noise", "times", "beta", "key")
+    p = arrays_of(start, "start", "noise", "times", "beta", "key", "counts")
     dtype = p["p"].dtype
     times, beta = (jnp.asarray(start[name], dtype) for name in ("times", "beta"))
     h, (b, d), steps = p["p"].shape[1], data["start"].shape, times.shape[0]
     speed = jnp.linspace(0.1, 100, h, dtype=dtype)
     gelu = lambda a: jax.nn.gelu(a, approximate=False)
     log_two_pi = 1.8378770664093453
-
-    def log_density(y):
-        own = -0.5 * (y[:, 0] / spread) ** 2 - (d - 1) / 2 * y[:, 0] - 0.5 * d * log_two_pi - jnp.log(spread)
-        return own - 0.5 * jnp.exp(-y[:, 0]) * (y[:, 1:] ** 2).sum(-1)
 
     def loss_of(p, y, draw):
         angle = times[:, None] * speed + p["p"]
@@ -252,7 +285,7 @@ def rollout(row, start, lr=1e-3, sigma=1.075, spread=3.0):
         draws = jax.random.normal(key, (steps + 1, b, d), dtype)  # at once: faster than a call a step
         return loss_of(p, draws[steps], lambda k: draws[k])
 
-    train(row, start, adam_step(keyed, lr), adam_state(p), many=5, first=first)
+    train(row, start, adam_step(keyed, lr), adam_state(p), many=many, first=first)
 
 
 def natural(row, start, lr=0.1, damping=1e-6):
@@ -275,6 +308,6 @@ if __name__ == "__main__":
     import jax.flatten_util  # noqa: F401
     small = lambda row, start: transformer(row, start, heads=4, eps=1e-5, post=False, published=False, lr=1e-3, decay=0, many=5)
     published = lambda row, start: transformer(row, start, heads=5, eps=6e-3, post=True, published=True, lr=2e-3, decay=0.01, many=1)
-    main({"rollout": rollout, "rollout64": rollout, "transformer": small, "transformer_published": published, "lstm": lstm,
+    main({"rollout": rollout, "rollout64": rollout, "dds_lgcp": dds_lgcp, "transformer": small, "transformer_published": published, "lstm": lstm,
           "mlp32_seeds": seeds, "mlp1024": mlp1024, "factorisation": factorisation, "factorisation64": factorisation,
           "mlp32": adam, "mlp64": adam, "hvp": hvp, "natural_gradient_200": natural, "natural_gradient_500": natural})

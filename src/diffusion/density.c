@@ -161,13 +161,8 @@ tb_status tb_density_natural(tb_density *density, size_t n, const double *x, dou
 
 /* ---- opening ---- */
 
-tb_status tb_density_open(tb_context *context, const tb_config *config, tb_density **density) {
+tb_status tb_density_make(tb_context *context, const tb_target *target, tb_density **density) {
   *density = NULL;
-  const char *name = tb_config_word(config, "target");
-  const tb_target *target = tb_target_find(name);
-  if (!target)
-    return tb_fail(context, TB_USAGE, "option target", "`tiebreak explain target` lists them",
-                   "there is no target '%s'", name);
   tb_arena *arena = tb_arena_new(context);
   tb_density *made = arena ? tb_arena_allocate(arena, 1, sizeof *made) : NULL;
   struct tb_density_programs *programs = made ? tb_arena_allocate(arena, 1, sizeof *programs) : NULL;
@@ -177,7 +172,22 @@ tb_status tb_density_open(tb_context *context, const tb_config *config, tb_densi
   }
   *made =
       (tb_density){ .target = target, .log_normaliser = NAN, .context = context, .arena = arena, .programs = programs };
-  tb_status status = target->open(made, config);
+  *density = made;
+  return TB_OK;
+}
+
+tb_status tb_density_open(tb_context *context, const tb_config *config, tb_density **density) {
+  *density = NULL;
+  const char *name = tb_config_word(config, "target");
+  const tb_target *target = tb_target_find(name);
+  tb_density *made;
+  if (!target)
+    return tb_fail(context, TB_USAGE, "option target", "`tiebreak explain target` lists them",
+                   "there is no target '%s'", name);
+  tb_status status = tb_density_make(context, target, &made);
+  if (status)
+    return status;
+  status = target->open(made, config);
   if (status) {
     tb_density_close(made);
     return status;

@@ -5,7 +5,9 @@
 #include <lapacke.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "diffusion/target_lgcp.h"
 #include "diffusion/target_parts.h"
 #include "io/csv.h"
 #include "num/blas.h"
@@ -124,6 +126,24 @@ static tb_status fold_axes(tb_density *density, size_t grid, lgcp *self) {
   return TB_OK;
 }
 
+static tb_status empty(tb_density *density, size_t grid, lgcp **self) {
+  *self = density->self = tb_arena_allocate(density->arena, 1, sizeof **self);
+  if (!*self)
+    return TB_NO_MEMORY;
+  (*self)->counts = tb_arena_allocate(density->arena, grid * grid, sizeof(double));
+  return (*self)->counts ? TB_OK : TB_NO_MEMORY;
+}
+
+/* All but the counts. */
+static tb_status finish(tb_density *density, size_t grid, double variance, double mean, lgcp *self) {
+  self->mean = mean;
+  self->area = 1 / (double)(grid * grid);
+  tb_status status = fold_axes(density, grid, self);
+  if (!status)
+    status = invert(density, grid, variance, self);
+  return status ? status : tb_density_plain(density, grid * grid);
+}
+
 /* grid= is a number of cells; where samplers are configured too it may be the word for their grid of times instead. */
 static size_t cells_of(const tb_config *config) {
   if (tb_config_find(config, "grid")->type == TB_INTEGER)
@@ -135,26 +155,37 @@ static size_t cells_of(const tb_config *config) {
 static tb_status open(tb_density *density, const tb_config *config) {
   if (!tb_config_is_set(config, "data"))
     return tb_fail(density->context, TB_USAGE, "option data", "give data=FILE.csv with header x,y", "lgcp needs data");
-  const size_t grid = cells_of(config), d = grid * grid;
+  const size_t grid = cells_of(config);
   const double variance = tb_config_real(config, "variance"), *mean;
   const size_t means = tb_config_reals(config, "mean", &mean);
   if (means > 1)
     return tb_fail(density->context, TB_USAGE, "option mean", "lgcp has one mean", "mean= has %zu numbers", means);
-  lgcp *self = density->self = tb_arena_allocate(density->arena, 1, sizeof *self);
-  if (!self)
-    return TB_NO_MEMORY;
-  self->counts = tb_arena_allocate(density->arena, d, sizeof *self->counts);
-  if (!self->counts)
-    return TB_NO_MEMORY;
+  lgcp *self;
   size_t distinct = 0;
-  tb_status status = read_points(density, tb_config_word(config, "data"), grid, self, &distinct);
+  tb_status status = empty(density, grid, &self);
   if (!status)
-    status = fold_axes(density, grid, self);
-  if (status || (status = invert(density, grid, variance, self)))
+    status = read_points(density, tb_config_word(config, "data"), grid, self, &distinct);
+  if (!status)
+    status = finish(density, grid, variance, means ? mean[0] : log((double)distinct) - 0.5 * variance, self);
+  return status;
+}
+
+tb_status tb_density_lgcp(tb_context *context, size_t grid, double variance, double mean, const double *counts,
+                          tb_density **density) {
+  lgcp *self;
+  tb_status status = tb_density_make(context, &tb_target_lgcp, density);
+  if (status)
     return status;
-  self->mean = means ? mean[0] : log((double)distinct) - 0.5 * variance;
-  self->area = 1 / (double)d;
-  return tb_density_plain(density, d);
+  status = empty(*density, grid, &self);
+  if (!status) {
+    memcpy(self->counts, counts, grid * grid * sizeof *counts);
+    status = finish(*density, grid, variance, mean, self);
+  }
+  if (status) {
+    tb_density_close(*density);
+    *density = NULL;
+  }
+  return status;
 }
 
 /* z[…,M,M] → F along the last axis, the two axes exchanged */

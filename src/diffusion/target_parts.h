@@ -20,6 +20,9 @@ tb_value tb_numbers(tb_graph *, tb_value like, size_t rows, size_t cols, const d
 /* y[…,d] → […,1,d] */
 tb_value tb_with_axis(tb_graph *, tb_value y);
 
+/* An open density with nothing in it yet: an arena, no dimension. */
+tb_status tb_density_make(tb_context *, const tb_target *, tb_density **);
+
 /* Names `stem[1]` … `stem[count]` at names[0] …; NULL memory is reported. */
 tb_status tb_density_number_names(tb_density *, const char *stem, size_t count, const char **names);
 /* Sets dims and naturals, and names them x[1] … where no names are set yet. */

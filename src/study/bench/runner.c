@@ -9,6 +9,7 @@
 static const tb_workload_record *const workloads[] = {
   &tb_workload_rollout,
   &tb_workload_rollout64,
+  &tb_workload_dds_lgcp,
   &tb_workload_transformer,
   &tb_workload_transformer_published,
   &tb_workload_lstm,
