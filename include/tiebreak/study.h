@@ -58,6 +58,7 @@ typedef enum tb_claim_kind {
   TB_CLAIM_AT_LEAST, /* value ≥ reference − tolerance in every run */
   TB_CLAIM_BELOW, /* paired by seed: mean(value of arm 0 − value of arm 1) < −tolerance, 95 % interval excluding it */
   TB_CLAIM_MEAN, /* the mean over seeds agrees with the reference within tolerance plus the 95 % interval */
+  TB_CLAIM_LESS, /* within each run: mean over seeds of value − reference < −tolerance, 95 % interval excluding it */
   TB_CLAIM_SLOPE /* value grows with reference at slope 1: least squares in each seed, mean over seeds within tolerance
                   */
 } tb_claim_kind;
@@ -73,7 +74,7 @@ typedef struct tb_claim {
   tb_claim_kind kind;
   double tolerance;
   const char *unit;
-  int min_seeds; /* BELOW and MEAN: fewer give TB_UNDECIDED; 0 for exact claims */
+  int min_seeds; /* BELOW, LESS and MEAN: fewer give TB_UNDECIDED; 0 for exact claims */
   /* −1: the claim does not apply to this run; 0 or 1: which arm of a paired comparison (0 where there is but one). */
   int (*arm)(const tb_config *config);
   /* Value and reference on one run (BELOW: value, reference 0).  Both NaN: the claim does not apply to this run after
@@ -84,7 +85,7 @@ typedef struct tb_claim {
 typedef struct tb_verdict {
   const tb_claim *claim;
   tb_verdict_word word;
-  /* exact kinds: of the worst run; BELOW: mean difference and 0; MEAN: mean and reference; SLOPE: slope and 1 */
+  /* exact kinds: of the worst run; BELOW and LESS: mean difference and 0; MEAN: mean and reference; SLOPE: slope and 1 */
   double value, reference;
   double low, high; /* 95 % interval of the value where several seeds ran; NaN otherwise */
   size_t runs, seeds;

@@ -29,6 +29,7 @@ static void reference_text(const tb_verdict *v, char text[120]) {
     snprintf(text, 120, "≥ %s", readable_number(v->reference - claim->tolerance, reference));
     return;
   case TB_CLAIM_BELOW:
+  case TB_CLAIM_LESS:
     snprintf(text, 120, "< %s", readable_number(-claim->tolerance + 0.0, reference));
     return;
   default:

@@ -123,6 +123,8 @@ static void explain_claim(explanation *e, const tb_study *study, const tb_claim 
     [TB_CLAIM_AT_LEAST] = "value is at least reference − tolerance in every run",
     [TB_CLAIM_BELOW] =
         "the mean difference of the two arms, paired by seed, lies below −tolerance with its 95 % interval",
+    [TB_CLAIM_LESS] =
+        "the mean over seeds of value − reference, of the same run, lies below −tolerance with its 95 % interval",
     [TB_CLAIM_MEAN] = "the mean over seeds agrees with the reference within tolerance plus the 95 % interval",
     [TB_CLAIM_SLOPE] = "value grows with reference at slope 1 within the tolerance, by least squares in each seed",
   };

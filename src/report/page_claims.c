@@ -26,6 +26,8 @@ static const struct {
                                "worst run is shown." },
   [TB_CLAIM_BELOW] = { "<", "The difference of two arms, paired by seed: its mean and the whole 95 % interval must lie "
                             "below zero by more than the tolerance." },
+  [TB_CLAIM_LESS] = { "<", "The difference of value and reference in each run: its mean over seeds and the whole 95 % "
+                           "interval must lie below zero by more than the tolerance." },
   [TB_CLAIM_MEAN] = { "≈", "The mean over seeds must agree with the reference within the tolerance plus its 95 % "
                            "interval." },
   [TB_CLAIM_SLOPE] = { "≈", "A slope, fitted in each seed by least squares: its mean over seeds must be 1 within the "

@@ -3,6 +3,7 @@
  * Exact kinds look at the worst run: |v − r|, v − r or r − v against the tolerance.  BELOW compares two arms: the mean
  * over seeds of v₀ − v₁, paired by seed and by every option that both arms vary in the same way, with Student's 95 %
  * interval of that mean.  MEAN compares the mean over seeds of v − r with the tolerance plus the interval's half width.
+ * LESS is BELOW with the reference of the same run in place of another arm.
  * SLOPE fits v = a + b r over the runs of each seed and compares the mean of b with 1.
  * A seed counts once however many runs share it.  Nothing here knows a study by name. */
 #include <math.h>
@@ -180,8 +181,22 @@ static void judge_exact(sample *s, tb_verdict *verdict) {
     snprintf(verdict->note, sizeof verdict->note, "worst of %zu runs: %.100s", s->count, s->items[worst].outcome->run);
 }
 
-static tb_status judge_below(sample *s, tb_verdict *verdict) {
+/* per_seed[seeds] holds differences. */
+static void judge_differences(sample *s, tb_verdict *verdict) {
   const tb_claim *claim = verdict->claim;
+  verdict->value = tb_mean_of(verdict->seeds, s->per_seed);
+  tb_mean_interval(verdict->seeds, s->per_seed, 0.95, &verdict->low, &verdict->high);
+  if (!enough_seeds(verdict))
+    return;
+  if (verdict->high < -claim->tolerance)
+    verdict->word = TB_HOLDS;
+  else if (verdict->low > -claim->tolerance)
+    verdict->word = TB_FAILS;
+  else
+    undecided(verdict, "the interval over %zu seeds straddles the threshold", verdict->seeds);
+}
+
+static tb_status judge_below(sample *s, tb_verdict *verdict) {
   if (make_keys(s))
     return TB_NO_MEMORY;
   qsort(s->items, s->count, sizeof *s->items, compare_items);
@@ -192,17 +207,14 @@ static tb_status judge_below(sample *s, tb_verdict *verdict) {
     undecided(verdict, "no seed ran on both sides of the comparison");
     return TB_OK;
   }
-  verdict->value = tb_mean_of(verdict->seeds, s->per_seed);
-  tb_mean_interval(verdict->seeds, s->per_seed, 0.95, &verdict->low, &verdict->high);
-  if (!enough_seeds(verdict))
-    return TB_OK;
-  if (verdict->high < -claim->tolerance)
-    verdict->word = TB_HOLDS;
-  else if (verdict->low > -claim->tolerance)
-    verdict->word = TB_FAILS;
-  else
-    undecided(verdict, "the interval over %zu seeds straddles the threshold", verdict->seeds);
+  judge_differences(s, verdict);
   return TB_OK;
+}
+
+static void judge_less(sample *s, tb_verdict *verdict) {
+  verdict->reference = 0;
+  verdict->seeds = means_by_seed(s, true);
+  judge_differences(s, verdict);
 }
 
 static void judge_mean(sample *s, tb_verdict *verdict) {
@@ -297,6 +309,8 @@ tb_status tb_claim_judge(tb_context *context, const tb_claim *claim, size_t n, c
     ;
   else if (claim->kind == TB_CLAIM_BELOW)
     status = judge_below(&s, verdict);
+  else if (claim->kind == TB_CLAIM_LESS)
+    judge_less(&s, verdict);
   else if (claim->kind == TB_CLAIM_MEAN)
     judge_mean(&s, verdict);
   else if (claim->kind == TB_CLAIM_SLOPE)

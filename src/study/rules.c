@@ -54,10 +54,9 @@ static const tb_metric metrics[] = {
 
 /* ---- metrics of a state ---- */
 
-enum { SHARES = 8 };
+enum { SHARES = RULES_SHARES };
 
-/* Every share of a set, with its name. */
-static size_t shares_of(const tb_conduct *c, const char *set, char names[SHARES][48], double *values) {
+void rules_shares(const tb_conduct *c, const char *set, char names[SHARES][48], double *values) {
   const double finished = c->prompts ? (double)c->finished / (double)c->prompts : NAN;
   const struct {
     const char *name;
@@ -74,7 +73,6 @@ static size_t shares_of(const tb_conduct *c, const char *set, char names[SHARES]
     snprintf(names[i], 48, "%s.%s", set, shares[i].name);
     values[i] = shares[i].value;
   }
-  return SHARES;
 }
 
 /* Numbers in the order in which they are added. */
@@ -114,7 +112,7 @@ static void add_set(report *to, const tb_conduct *c, bool id, bool best, checkpo
   double values[SHARES];
   snprintf(name, sizeof name, "%s.prompts", id ? "id" : "ood");
   add(to, name, (double)c->prompts);
-  shares_of(c, id ? "id" : "ood", names, values);
+  rules_shares(c, id ? "id" : "ood", names, values);
   for (size_t i = 0; i < SHARES; i++) {
     double *most = &head->best[id][i];
     if (!isnan(values[i]) && !(values[i] <= *most))
@@ -166,26 +164,14 @@ typedef struct running {
   rules *r;
   tb_run *run;
   rules_trainer *trainer; /* NULL: n-gram */
-  tb_reader *reader;
+  rules_readers readers;
   double *theta;
   checkpoint_head head;
-  size_t n_at;
-  const double *at; /* ascending; NULL: the default */
+  rules_looks looks;
 } running;
 
 static double step_of(const running *w) {
   return w->trainer ? (double)rules_trainer_steps(w->trainer) : 0;
-}
-
-/* The i-th snapshot's step; inf past the last. */
-static double snapshot_at(const running *w, uint64_t i) {
-  enum { PARTS = 10 };
-  const double end = w->trainer ? (double)w->r->settings.steps : 0;
-  if (w->at)
-    return i < w->n_at ? w->at[i] : INFINITY;
-  if (end < PARTS)
-    return (double)i <= end ? (double)i : INFINITY;
-  return i <= PARTS ? floor(end * (double)i / PARTS) : INFINITY;
 }
 
 static tb_status save(running *w) {
@@ -223,7 +209,7 @@ static void move(running *w) {
   if (!w->trainer)
     return;
   rules_trainer_point(w->trainer, w->theta);
-  tb_network_reader_move(w->reader, w->theta);
+  rules_readers_move(&w->readers, w->theta);
 }
 
 static tb_status look(running *w, tb_metrics *out, const char *prompts) {
@@ -232,7 +218,7 @@ static tb_status look(running *w, tb_metrics *out, const char *prompts) {
   tb_status status = arena ? TB_OK : TB_NO_MEMORY;
   move(w);
   if (!status)
-    status = rules_measure(w->r, w->reader, arena, &b);
+    status = rules_measure(w->r, &w->readers, arena, &b);
   if (!status && !isfinite(b.loss) && w->trainer)
     status = tb_fail(w->r->context, TB_FAILED, "option lr", "lower lr=, or give clip=1",
                      "the loss is %g after %g steps", b.loss, step_of(w));
@@ -260,18 +246,18 @@ static tb_status snapshot(running *w) {
 static tb_status reached_loss(running *w, double until, bool *reached) {
   tb_fit fit;
   move(w);
-  const tb_status status = tb_measure_fit(w->r->context, w->reader, w->r->language, &w->r->test, false, &fit);
+  const tb_status status = tb_measure_fit(w->r->context, w->readers.fit, w->r->language, &w->r->test, false, &fit);
   *reached = !status && w->r->facts.optimal_loss + fit.kl / w->r->facts.positions <= until;
   return status;
 }
 
 /* From where it stands to the end, or until it is asked to stop. */
 static tb_status train(running *w, double until, const char **stopped) {
-  enum { LOOK = 25, ASK = 8 };
+  enum { LOOK = 10, ASK = 8 };
   for (tb_status status = TB_OK;;) {
     const double step = step_of(w);
     bool reached = false;
-    if (step >= snapshot_at(w, w->head.next) && (status = snapshot(w)))
+    if (step >= rules_look_at(&w->looks, w->head.next) && (status = snapshot(w)))
       return status;
     if (until > 0 && fmod(step, LOOK) == 0 && (status = reached_loss(w, until, &reached)))
       return status;
@@ -307,11 +293,11 @@ static tb_status begin(running *w) {
   rules *r = w->r;
   tb_status status = rules_prepare(r);
   if (!status)
-    status = rules_reader(r, &w->reader);
+    status = rules_readers_new(r, &w->readers);
   if (!status && r->model)
     status = rules_trainer_new(r, &w->trainer);
   else if (!status)
-    r->parameters = tb_ngram_parameters(w->reader);
+    r->parameters = tb_ngram_parameters(w->readers.fit);
   if (status)
     return status;
   w->theta = tb_arena_allocate(r->arena, r->parameters + 1, sizeof *w->theta);
@@ -321,37 +307,6 @@ static tb_status begin(running *w) {
   for (size_t i = 0; i < SHARES; i++)
     w->head.best[0][i] = w->head.best[1][i] = NAN;
   return w->theta ? load(w) : TB_NO_MEMORY;
-}
-
-static tb_status check_at(tb_context *context, const tb_config *config, const rules_settings *s, tb_arena *arena,
-                          size_t *count, const double **at) {
-  const double *asked;
-  *count = tb_config_reals(config, "at", &asked);
-  *at = NULL;
-  if (*count == 0)
-    return TB_OK;
-  double *sorted = tb_arena_allocate(arena, *count, sizeof *sorted);
-  if (!sorted)
-    return TB_NO_MEMORY;
-  size_t kept = 0;
-  for (size_t i = 0; i < *count; i++) {
-    if (!(asked[i] >= 0) || asked[i] != floor(asked[i]) || asked[i] > (double)s->steps)
-      return tb_fail(context, TB_USAGE, "option at",
-                     "give whole steps from 0 to steps=", "at=%.17g is not a step of %zu", asked[i], s->steps);
-    size_t j = kept;
-    bool twice = false;
-    for (size_t k = 0; k < kept; k++)
-      twice |= sorted[k] == asked[i];
-    if (twice)
-      continue;
-    for (; j > 0 && sorted[j - 1] > asked[i]; j--)
-      sorted[j] = sorted[j - 1];
-    sorted[j] = asked[i];
-    kept++;
-  }
-  *count = kept;
-  *at = sorted;
-  return TB_OK;
 }
 
 static tb_status run_study(tb_run *run) {
@@ -365,7 +320,8 @@ static tb_status run_study(tb_run *run) {
   if (!status)
     status = rules_open(&r, context, &settings);
   if (!status)
-    status = check_at(context, config, &settings, r.arena, &w.n_at, &w.at);
+    status = rules_looks_read(context, r.arena, config, (double)settings.steps, &w.looks);
+  w.looks.end = r.model ? w.looks.end : 0; /* an n-gram is there at once */
   if (!status)
     status = begin(&w);
   const double until = tb_config_is_set(config, "until_loss") ? tb_config_real(config, "until_loss") : 0;
@@ -374,7 +330,7 @@ static tb_status run_study(tb_run *run) {
   if (!status)
     status = finish(&w, stopped);
   rules_trainer_free(w.trainer);
-  tb_reader_free(w.reader);
+  rules_readers_free(&w.readers);
   rules_close(&r);
   return status;
 }
@@ -382,13 +338,12 @@ static tb_status run_study(tb_run *run) {
 static tb_status check(tb_context *context, const tb_config *config) {
   rules_settings settings;
   rules r = { 0 };
-  size_t count;
-  const double *at;
+  rules_looks looks;
   tb_status status = rules_settings_read(context, config, &settings);
   if (!status)
     status = rules_open(&r, context, &settings);
   if (!status)
-    status = check_at(context, config, &settings, r.arena, &count, &at);
+    status = rules_looks_read(context, r.arena, config, (double)settings.steps, &looks);
   rules_close(&r);
   return status;
 }

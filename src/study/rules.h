@@ -30,7 +30,8 @@ enum { RULES_QUIRKS = 10 };
 extern const char *const rules_quirk_names[RULES_QUIRKS];
 
 typedef struct rules_settings {
-  uint64_t seed;
+  uint64_t seed;      /* of weights, batches, dropout, draws of the model */
+  uint64_t data_seed; /* of strings, prompts and which of them are taught: two models may share them */
   tb_dtype dtype;
   const char *language, *model;     /* the configuration's */
   size_t max_length, prompt_length; /* 0: the language's own */
@@ -94,6 +95,18 @@ double rules_flop_per_step(const rules *);
 /* The batch and the lessons of a step. */
 tb_status rules_fill(rules *, uint64_t step);
 
+/* ---- when to look ---- */
+
+typedef struct rules_looks {
+  size_t count;     /* of `at`; 0: the start, every tenth part, the end */
+  const double *at; /* ascending, distinct; of the arena */
+  double end;       /* last step */
+} rules_looks;
+/* TB_USAGE: a step that is none. */
+tb_status rules_looks_read(tb_context *, tb_arena *, const tb_config *, double end, rules_looks *);
+/* The i-th step to look at; inf past the last. */
+double rules_look_at(const rules_looks *, uint64_t i);
+
 /* ---- training ---- */
 
 typedef struct rules_trainer rules_trainer;
@@ -108,9 +121,15 @@ void rules_trainer_restore(rules_trainer *, const void *block);
 
 /* ---- measuring ---- */
 
-/* A reader of the model at θ = 0, or of the n-gram. */
-tb_status rules_reader(rules *, tb_reader **);
-/* What a reader does; completions[n_prompts] of the arena. */
+/* The model as it is read: for its fit, and for completions (the same reader but for the quirk last_index). */
+typedef struct rules_readers {
+  tb_reader *fit, *completions;
+} rules_readers;
+/* Of the network at θ = 0, or of the n-gram. */
+tb_status rules_readers_new(rules *, rules_readers *);
+void rules_readers_move(const rules_readers *, const double *theta); /* networks only */
+void rules_readers_free(rules_readers *);
+/* What a model does; completions[n_prompts] of the arena. */
 typedef struct rules_behaviour {
   tb_fit fit;
   double loss, excess, bound;
@@ -121,7 +140,10 @@ typedef struct rules_behaviour {
   double row_dependence;
   tb_completion *completions;
 } rules_behaviour;
-tb_status rules_measure(rules *, tb_reader *, tb_arena *, rules_behaviour *);
+enum { RULES_SHARES = 8 };
+/* Every share of a set, with its name ("ood.r1"). */
+void rules_shares(const tb_conduct *, const char *set, char names[RULES_SHARES][48], double *values);
+tb_status rules_measure(rules *, const rules_readers *, tb_arena *, rules_behaviour *);
 tb_status rules_write_prompts(rules *, const rules_behaviour *, const char *path);
 
 /* Completions that the settings ask for: greedy or sampled. */
@@ -129,8 +151,8 @@ tb_status rules_complete(rules *, tb_reader *, tb_arena *, tb_completion **);
 
 extern const tb_option_table rules_model_options, rules_training_options, rules_language_options, rules_run_options;
 
-enum { RULES_CLAIMS = 0 };
-extern const tb_claim *const rules_claims[];
+enum { RULES_CLAIMS = 36 };
+extern const tb_claim *const rules_claims[RULES_CLAIMS];
 extern const tb_study tb_study_rules;
 
 #endif

@@ -142,7 +142,8 @@ static tb_status teach(rules *r) {
   r->lessons = tb_arena_allocate(r->arena, ood + 1, sizeof *r->lessons);
   if (!order || !taught || !r->taught || !r->lessons)
     return TB_NO_MEMORY;
-  tb_random_permutation((tb_key){ .seed = r->settings.seed, .use = tb_use("prompts that are taught") }, ood, order);
+  tb_random_permutation((tb_key){ .seed = r->settings.data_seed, .use = tb_use("prompts that are taught") }, ood,
+                        order);
   half = has(r, RULES_SAME_PROMPTS) ? ood : ood / 2;
   size_t *numbers = tb_arena_allocate(r->arena, ood + 1, sizeof *numbers), k = 0; /* of the OOD prompts */
   if (!numbers)
@@ -187,8 +188,8 @@ static tb_status know_language(rules *r) {
 
 static tb_status choose_prompts(rules *r) {
   const rules_settings *s = &r->settings;
-  tb_status status =
-      tb_language_prompts(r->context, r->arena, r->language, s->prompt_length, s->seed, &r->n_prompts, &r->prompts);
+  tb_status status = tb_language_prompts(r->context, r->arena, r->language, s->prompt_length, s->data_seed,
+                                         &r->n_prompts, &r->prompts);
   for (size_t i = 0; i < r->n_prompts && !status; i++)
     r->prompt_longest = r->prompts[i].count > r->prompt_longest ? r->prompts[i].count : r->prompt_longest;
   const size_t most = tb_language_max_length(r->language);
@@ -249,7 +250,7 @@ tb_status rules_prepare(rules *r) {
   const rules_settings *s = &r->settings;
   tb_status status = TB_OK;
   if (!r->test.whole)
-    status = tb_corpus_draw(r->context, r->arena, r->language, s->seed, FIRST_MEASURED, DRAWS_MEASURED, &r->test);
+    status = tb_corpus_draw(r->context, r->arena, r->language, s->data_seed, FIRST_MEASURED, DRAWS_MEASURED, &r->test);
   if (!status)
     status = tb_corpus_laws(r->context, r->arena, r->language, &r->test);
   if (status)
@@ -258,7 +259,7 @@ tb_status rules_prepare(rules *r) {
   if (whole)
     r->train = r->test;
   else if (s->strings)
-    status = tb_corpus_draw(r->context, r->arena, r->language, s->seed, 0, s->strings, &r->train);
+    status = tb_corpus_draw(r->context, r->arena, r->language, s->data_seed, 0, s->strings, &r->train);
   if (status || !r->model)
     return status;
   r->order = tb_arena_allocate(r->arena, r->train.count + 1, sizeof *r->order);

@@ -11,10 +11,35 @@ static bool has(const rules *r, rules_quirk quirk) {
   return (r->settings.quirks & quirk) != 0;
 }
 
-tb_status rules_reader(rules *r, tb_reader **reader) {
-  if (!r->model)
-    return tb_ngram_reader(r->context, r->language, &r->train, r->settings.order, ROWS, reader);
-  return tb_network_reader(r->context, r->model, &r->shape, r->settings.dtype, ROWS, reader);
+tb_status rules_readers_new(rules *r, rules_readers *out) {
+  *out = (rules_readers){ NULL, NULL };
+  if (!r->model) {
+    const tb_status status = tb_ngram_reader(r->context, r->language, &r->train, r->settings.order, ROWS, &out->fit);
+    out->completions = out->fit;
+    return status;
+  }
+  tb_sequence_shape shape = r->shape;
+  shape.last_place = false;
+  tb_status status = tb_network_reader(r->context, r->model, &shape, r->settings.dtype, ROWS, &out->fit);
+  out->completions = out->fit;
+  if (!status && r->shape.last_place)
+    status = tb_network_reader(r->context, r->model, &r->shape, r->settings.dtype, ROWS, &out->completions);
+  if (status)
+    rules_readers_free(out);
+  return status;
+}
+
+void rules_readers_move(const rules_readers *readers, const double *theta) {
+  tb_network_reader_move(readers->fit, theta);
+  if (readers->completions != readers->fit)
+    tb_network_reader_move(readers->completions, theta);
+}
+
+void rules_readers_free(rules_readers *readers) {
+  if (readers->completions != readers->fit)
+    tb_reader_free(readers->completions);
+  tb_reader_free(readers->fit);
+  *readers = (rules_readers){ NULL, NULL };
 }
 
 /* ---- prompts ---- */
@@ -112,9 +137,10 @@ static tb_status draw_ungrammatical(rules *r, tb_reader *reader, tb_arena *arena
 
 /* ---- all of it ---- */
 
-tb_status rules_measure(rules *r, tb_reader *reader, tb_arena *arena, rules_behaviour *b) {
+tb_status rules_measure(rules *r, const rules_readers *readers, tb_arena *arena, rules_behaviour *b) {
+  tb_reader *reader = readers->completions;
   *b = (rules_behaviour){ 0 };
-  tb_status status = tb_measure_fit(r->context, reader, r->language, &r->test, has(r, RULES_PADDING), &b->fit);
+  tb_status status = tb_measure_fit(r->context, readers->fit, r->language, &r->test, has(r, RULES_PADDING), &b->fit);
   b->loss = r->facts.optimal_loss + (b->fit.kl + b->fit.padding) / r->facts.positions;
   b->excess = b->loss - r->facts.optimal_loss;
   b->bound = tb_language_mass_bound(&r->facts, b->loss);
@@ -123,7 +149,7 @@ tb_status rules_measure(rules *r, tb_reader *reader, tb_arena *arena, rules_beha
   const size_t readable =
       reader->length - 1 < SHORT ? reader->length - 1 : SHORT; /* of a model that knows few places */
   if (!status)
-    status = tb_measure_short_strings(r->context, reader, r->language, readable, b->short_strings);
+    status = tb_measure_short_strings(r->context, readers->fit, r->language, readable, b->short_strings);
   if (!status)
     status = measure_row_dependence(r, reader, &b->row_dependence);
   if (!status)

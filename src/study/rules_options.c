@@ -19,7 +19,7 @@ static const tb_option run_options[] = {
     NULL },
   { "steps", TB_INTEGER, "1000", NULL, 0, 1e9, false, "training steps (published: 50,000)", NULL, NULL },
   { "until_loss", TB_REAL, "", NULL, 0, INFINITY, true,
-    "stop at the first multiple of 25 steps at which the loss has fallen to this value; unset: never", NULL, NULL },
+    "stop at the first multiple of 10 steps at which the loss has fallen to this value; unset: never", NULL, NULL },
 };
 
 static const tb_option language_options[] = {
@@ -86,8 +86,9 @@ static const tb_option training_options[] = {
     "Kingma and Ba 2015" },
   { "weight_decay", TB_REAL, "0.01", NULL, 0, INFINITY, false, "decoupled (method=adam, then called AdamW)",
     "θ ← θ (1 − lr·weight_decay) − …", "Loshchilov and Hutter 2019" },
-  { "clip", TB_REAL, "0", NULL, 0, INFINITY, false, "longest gradient; longer ones are shortened to it; 0: any", NULL,
-    NULL },
+  { "clip", TB_REAL, "0", NULL, 0, INFINITY, false,
+    "longest gradient; longer ones are shortened to it; ngd: longest step in the metric of F + λI, before lr; 0: any",
+    "‖g‖;  √(δᵀ(F + λI)δ)", NULL },
   { "schedule", TB_CHOICE, "constant", "constant|inverse_sqrt|cosine", ANY, false,
     "learning rate over steps; inverse_sqrt rises for warmup= steps", "lr·√(warmup/k);  lr·(1 + cos(πk/steps))/2",
     NULL },
@@ -161,6 +162,7 @@ tb_status rules_settings_read(tb_context *context, const tb_config *config, rule
   static const char *const schedules[] = { "constant", "inverse_sqrt", "cosine" };
   static const char *const positions[] = { "none", "sinusoidal", "learned", "rope", "alibi" };
   *s = (rules_settings){ .seed = (uint64_t)tb_config_integer(config, "seed"),
+                         .data_seed = (uint64_t)tb_config_integer(config, "seed"),
                          .dtype = tb_config_is(config, "dtype", "float64") ? TB_FLOAT64 : TB_FLOAT32,
                          .language = tb_config_word(config, "language"),
                          .model = tb_config_word(config, "model"),
@@ -198,4 +200,39 @@ tb_status rules_settings_read(tb_context *context, const tb_config *config, rule
     s->shape.embedding = s->shape.width;
   tb_status status = check_fisher(context, config);
   return status ? status : read_quirks(context, tb_config_word(config, "published_quirks"), &s->quirks);
+}
+
+/* ---- when to look ---- */
+
+tb_status rules_looks_read(tb_context *context, tb_arena *arena, const tb_config *config, double end,
+                           rules_looks *looks) {
+  const double *asked;
+  const size_t count = tb_config_reals(config, "at", &asked);
+  double *sorted = tb_arena_allocate(arena, count + 1, sizeof *sorted);
+  *looks = (rules_looks){ .at = sorted, .end = end };
+  if (!sorted)
+    return TB_NO_MEMORY;
+  for (size_t i = 0; i < count; i++) {
+    if (!(asked[i] >= 0) || asked[i] != floor(asked[i]) || asked[i] > end)
+      return tb_fail(context, TB_USAGE, "option at",
+                     "give whole steps from 0 to steps=", "at=%.17g is not a step of %g", asked[i], end);
+    size_t j = looks->count;
+    while (j > 0 && sorted[j - 1] > asked[i])
+      j--;
+    if (j > 0 && sorted[j - 1] == asked[i])
+      continue;
+    memmove(sorted + j + 1, sorted + j, (looks->count - j) * sizeof *sorted);
+    sorted[j] = asked[i];
+    looks->count++;
+  }
+  return TB_OK;
+}
+
+double rules_look_at(const rules_looks *looks, uint64_t i) {
+  enum { PARTS = 10 };
+  if (looks->count)
+    return i < looks->count ? looks->at[i] : INFINITY;
+  if (looks->end < PARTS)
+    return (double)i <= looks->end ? (double)i : INFINITY;
+  return i <= PARTS ? floor(looks->end * (double)i / PARTS) : INFINITY;
 }

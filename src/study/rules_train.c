@@ -11,6 +11,7 @@
 #include "measure/conjugate.h"
 #include "measure/curvature.h"
 #include "model/tokens.h"
+#include "num/linear.h"
 
 struct rules_trainer {
   rules *r;
@@ -93,8 +94,10 @@ static tb_status natural_step(rules_trainer *t) {
   const tb_operator fisher = tb_curvature_operator(t->fisher);
   tb_status status =
       tb_conjugate_gradients(&fisher, r->settings.damping, t->gradient, 1e-4, r->settings.products, t->change, NULL);
+  const double length = sqrt(fmax(0, tb_dot(r->parameters, t->gradient, t->change))); /* √(δᵀ (F + λI) δ) */
+  const double kept = r->settings.clip > 0 && length > r->settings.clip ? r->settings.clip / length : 1;
   for (size_t i = 0; i < r->parameters && !status; i++)
-    t->theta[i] -= r->settings.lr * t->change[i];
+    t->theta[i] -= r->settings.lr * kept * t->change[i];
   if (!status)
     tb_training_start(t->training, 0, t->theta);
   return status;
@@ -129,7 +132,7 @@ static tb_status build(rules_trainer *t) {
                                     .beta2 = s->beta2,
                                     .epsilon = s->epsilon,
                                     .decay = s->decay,
-                                    .clip_norm = s->clip,
+                                    .clip_norm = s->method == RULES_NGD ? 0 : s->clip,
                                     .n_inputs = r->n_taught ? 6 : 3,
                                     .inputs = inputs,
                                     .loss = loss,

@@ -195,6 +195,21 @@ static void below_averages_what_one_arm_varies(void **state) {
   assert_true(fabs(v.value + 2.5) < 1e-12);
 }
 
+/* ---- LESS ---- */
+
+/* Value − reference of each run: −1, −2, −3, as in below_with_three_pairs; the arm does not matter. */
+static void less_compares_within_a_run(void **state) {
+  fixture *f = *state;
+  for (int seed = 0; seed < 3; seed++)
+    add(f, seed, 0, 10, 10 * seed, 10 * seed + 1 + seed);
+  tb_verdict v = judge(f, TB_CLAIM_LESS, 0, 3);
+  assert_int_equal(v.word, TB_UNDECIDED);
+  assert_true(fabs(v.value + 2) < 1e-15 && v.reference == 0 && fabs(v.high - 0.484138) < 1e-5);
+  assert_int_equal(judge(f, TB_CLAIM_LESS, 5, 3).word, TB_FAILS);
+  assert_int_equal(judge(f, TB_CLAIM_LESS, -0.5, 3).word, TB_HOLDS);
+  assert_int_equal(judge(f, TB_CLAIM_LESS, -0.5, 4).word, TB_UNDECIDED);
+}
+
 static void below_without_pairs(void **state) {
   fixture *f = *state;
   add(f, 0, 0, 10, 1, 0);
@@ -265,6 +280,7 @@ int main(void) {
     CASE(below_pairs_by_shared_options),
     CASE(below_averages_what_one_arm_varies),
     CASE(below_without_pairs),
+    CASE(less_compares_within_a_run),
     CASE(mean_within_tolerance_and_interval),
     CASE(mean_fails_outside),
     CASE(claims_that_do_not_apply),
