@@ -33,6 +33,8 @@ typedef struct tb_draws {
   double *x;          /* [count,d], unconstrained; chain by chain for chains */
   double *log_weight; /* [count], ln w whose mean is Z where log_z is estimated from them; NULL: all alike */
   size_t chains;      /* chains of count / chains draws each; 0: independent draws */
+  size_t groups;      /* independent groups of count / groups draws each, whose spread gives the standard errors, where
+                       * draws of a group depend on each other (particles: no khat of their weights); 0: there are none */
   double log_z, log_z_se, elbo, elbo_se, eubo, eubo_se;
   double ess;    /* in draws; chains: left to the statistics */
   double khat;   /* of log_weight, left to the statistics where NaN */
@@ -73,6 +75,9 @@ typedef struct tb_sampler {
 /* The table, ended by NULL. */
 const tb_sampler *const *tb_samplers(void);
 const tb_sampler *tb_sampler_find(const char *name);
+
+/* By particles and chains; the others are in control.h. */
+extern const tb_sampler tb_sampler_smc, tb_sampler_hmc, tb_sampler_nuts;
 
 /* All NaN, counts 0. */
 tb_draws tb_draws_new(void);
