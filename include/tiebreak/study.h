@@ -26,6 +26,8 @@ tb_status tb_run_snapshot(tb_run *, const tb_metrics *);
 tb_metrics *tb_run_metrics(tb_run *);
 /* One line for the reader ("3 duplicate rows"), shown at once, kept in `warnings` and the log. */
 tb_status tb_run_warn(tb_run *, const char *format, ...) TB_PRINTF(2, 3);
+/* The same, with a word that stands for it in `warnings` ("divergences"); the sentence is shown and logged. */
+tb_status tb_run_caution(tb_run *, const char *word, const char *format, ...) TB_PRINTF(3, 4);
 /* Fraction done (0..1, NaN: unknown) and a short word on where it is; cheap, call often. */
 void tb_run_progress(tb_run *, double fraction, const char *what);
 /* True once the user or the system asked to stop: save a checkpoint and return tb_run_stop_status(). */

@@ -214,18 +214,10 @@ static tb_status read_flag(cli *c, int argc, char **argv, int *i, const size_t *
 
 /* ---- verbs and words ---- */
 
-/* Verbs of later versions, so that nobody looks for a typing mistake. */
-static const char *const later[] = { "sample" };
-
 static tb_status unknown_verb(cli *c, const char *word, size_t column) {
   const char *names[64];
   char hint[100], message[300];
   size_t count = 0;
-  for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-    if (strcmp(word, later[i]) == 0) {
-      snprintf(message, sizeof message, "`tiebreak %s` is not available in this version", word);
-      return arguments_fail_at(c, column, "`tiebreak --help` lists what is", message);
-    }
   for (const verb *const *v = verbs; *v && count < 64; v++)
     names[count++] = (*v)->name;
   const char *near = tb_suggest(word, names, count);

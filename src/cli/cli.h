@@ -139,6 +139,8 @@ tb_status claims_print(cli *, FILE *, size_t n, tb_record **records, size_t *fai
 double wall_seconds(const cli *, tb_batch *, const tb_estimate *total);
 tb_status dry_run(cli *, size_t n, tb_batch **batches);
 
+/* What `tiebreak run` does with a study or a file and its overrides. */
+tb_status run_study(cli *, const char *study_or_file, size_t count, const tb_assignment *overrides);
 /* `target=` of the first word and key=value of the others; there is room for one more. */
 tb_status target_overrides(cli *, size_t *count, tb_assignment **overrides);
 /* Asks a question of tb_questions about the target that the first word names, further words being its options: its JSON
@@ -148,6 +150,7 @@ tb_status ask_of_target(cli *, const char *question);
 /* ---- verbs ---- */
 
 extern const verb verb_studies, verb_run, verb_reproduce, verb_explain, verb_doctor, verb_runs, verb_show, verb_compare,
-    verb_resume, verb_export, verb_report, verb_bench, verb_language, verb_density, verb_drift, verb_completion;
+    verb_resume, verb_export, verb_report, verb_bench, verb_language, verb_sample, verb_density, verb_drift,
+    verb_completion;
 
 #endif

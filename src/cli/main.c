@@ -6,9 +6,10 @@
 
 #include "cli.h"
 
-const verb *const verbs[] = { &verb_studies,    &verb_run,   &verb_reproduce, &verb_explain, &verb_doctor,
-                              &verb_runs,       &verb_show,  &verb_compare,   &verb_resume,  &verb_export,
-                              &verb_report,     &verb_bench, &verb_language,  &verb_density, &verb_drift,
+const verb *const verbs[] = { &verb_studies,    &verb_run,    &verb_reproduce, &verb_explain,
+                              &verb_doctor,     &verb_runs,   &verb_show,      &verb_compare,
+                              &verb_resume,     &verb_export, &verb_report,    &verb_bench,
+                              &verb_language,   &verb_sample, &verb_density,   &verb_drift,
                               &verb_completion, NULL };
 
 const verb *verb_find(const char *name) {

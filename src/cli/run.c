@@ -33,14 +33,9 @@ static tb_status print_results(cli *c, tb_batch *batch) {
   return status;
 }
 
-static tb_status run(cli *c) {
-  size_t count;
-  tb_assignment *overrides;
+tb_status run_study(cli *c, const char *study_or_file, size_t count, const tb_assignment *overrides) {
   tb_batch *batch;
-  tb_status status = arguments_overrides(c, 1, &count, &overrides);
-  if (status)
-    return status;
-  status = tb_batch_new(c->context, c->words[0], count, overrides, &batch);
+  tb_status status = tb_batch_new(c->context, study_or_file, count, overrides, &batch);
   if (status) {
     if (!*tb_context_excerpt(c->context) && !*tb_context_place(c->context))
       tb_fail_excerpt(c->context, c->typed, c->columns[0]);
@@ -55,6 +50,13 @@ static tb_status run(cli *c) {
   }
   tb_batch_free(batch);
   return status;
+}
+
+static tb_status run(cli *c) {
+  size_t count;
+  tb_assignment *overrides;
+  tb_status status = arguments_overrides(c, 1, &count, &overrides);
+  return status ? status : run_study(c, c->words[0], count, overrides);
 }
 
 const verb verb_run = {

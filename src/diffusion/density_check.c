@@ -71,8 +71,8 @@ tb_status tb_density_gradient_error(tb_density *density, size_t n, const double 
 
 /* ---- the integral ---- */
 
-enum { RADII = 3, AROUND = 16, CLIMB = 200, MOST_AXES = 64, RANDOM = 16 };
-static const double radii[RADII] = { 1e4, 1e6, 1e8 };
+enum { RADII = 4, AROUND = 16, CLIMB = 200, MOST_AXES = 64, RANDOM = 16 };
+static const double radii[RADII] = { 1e6, 1e8, 1e10, 1e12 }; /* far beyond what depends on where the ray begins */
 
 typedef struct rays {
   tb_density *density;

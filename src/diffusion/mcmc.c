@@ -56,18 +56,18 @@ typedef struct chain_set {
   tb_phase z, other;
 } chain_set;
 
-static tb_status chains_new(chain_set *c, const tb_sampling *s, const tb_mcmc_kind *kind) {
-  const size_t d = s->density->dims, count = (size_t)tb_config_integer(s->config, "chains");
-  const size_t length = (s->draws + count - 1) / count, size = 5 * d + count * length * (d + COLUMNS);
+static tb_status chains_new(chain_set *c, const tb_sampling *s, const tb_mcmc_kind *kind, size_t count, size_t warmup,
+                            size_t length) {
+  const size_t d = s->density->dims, size = 5 * d + count * length * (d + COLUMNS);
   *c = (chain_set){ .s = s,
-                 .kind = kind,
-                 .d = d,
-                 .count = count,
-                 .length = length,
-                 .warmup = (size_t)tb_config_integer(s->config, "warmup"),
-                 .values = tb_arena_allocate(s->arena, size, sizeof(double)),
-                 .z = tb_phase_new(s->arena, d),
-                 .other = tb_phase_new(s->arena, d) };
+                    .kind = kind,
+                    .d = d,
+                    .count = count,
+                    .length = length,
+                    .warmup = warmup,
+                    .values = tb_arena_allocate(s->arena, size, sizeof(double)),
+                    .z = tb_phase_new(s->arena, d),
+                    .other = tb_phase_new(s->arena, d) };
   if (!c->values || !c->z.q || !c->other.q)
     return TB_NO_MEMORY;
   c->q = c->values;
@@ -100,12 +100,11 @@ static tb_status save(chain_set *c) {
   return status;
 }
 
-static tb_status load(chain_set *c, bool *found) {
+static tb_status load(chain_set *c) {
   const tb_sampling *s = c->s;
   const void *block;
   size_t size;
   head h;
-  *found = false;
   tb_status status = s->checkpoint_load(s->user, &block, &size);
   if (status || !block)
     return status;
@@ -120,7 +119,6 @@ static tb_status load(chain_set *c, bool *found) {
   memcpy(c->z.gradient, c->gradient, c->d * sizeof(double));
   c->z.log_density = h.log_density;
   s->density->evaluations = h.evaluations;
-  *found = true;
   return TB_OK;
 }
 
@@ -290,10 +288,11 @@ static tb_status tell(chain_set *c, tb_draws *draws) {
 
 tb_status tb_mcmc_run(const tb_sampling *s, const tb_mcmc_kind *kind, tb_draws *draws) {
   chain_set c;
-  bool resumed;
-  tb_status status = chains_new(&c, s, kind);
+  const size_t count = (size_t)tb_config_integer(s->config, "chains");
+  tb_status status =
+      chains_new(&c, s, kind, count, (size_t)tb_config_integer(s->config, "warmup"), (s->draws + count - 1) / count);
   if (!status)
-    status = load(&c, &resumed);
+    status = load(&c);
   if (!status)
     status = walk(&c);
   if (status)
@@ -305,6 +304,27 @@ tb_status tb_mcmc_run(const tb_sampling *s, const tb_mcmc_kind *kind, tb_draws *
   for (size_t k = 0; k < COLUMNS; k++)
     draws->columns[draws->n_columns++] = (struct tb_draws_column){ column_names[k], c.columns + k * draws->count };
   return tell(&c, draws);
+}
+
+static bool never(void *user) {
+  return false;
+}
+static tb_status save_nothing(void *user, const void *data, size_t size) {
+  return TB_OK;
+}
+
+tb_status tb_mcmc_explore(const tb_sampling *s, uint64_t seed, size_t chains, size_t warmup, size_t draws, double *x) {
+  chain_set c;
+  tb_sampling own = *s;
+  own.seed = seed;
+  own.checkpoint_due = never;
+  own.checkpoint_save = save_nothing;
+  tb_status status = chains_new(&c, &own, &tb_mcmc_nuts, chains, warmup, draws);
+  if (!status)
+    status = walk(&c);
+  if (!status)
+    memcpy(x, c.x, chains * draws * c.d * sizeof *x);
+  return status;
 }
 
 tb_status tb_mcmc_check(tb_context *context, const tb_config *config, const tb_density *density) {

@@ -24,9 +24,10 @@ typedef struct tb_mcmc_kind {
   tb_status (*move)(void *scratch, const tb_hamiltonian *, tb_key key, uint64_t number, tb_phase *z, tb_transition *);
 } tb_mcmc_kind;
 
-extern const tb_option_table tb_mcmc_options;
-
 tb_status tb_mcmc_run(const tb_sampling *, const tb_mcmc_kind *, tb_draws *);
+extern const tb_mcmc_kind tb_mcmc_nuts;
+/* A first look by nuts: x[chains·draws,d], without checkpoints. */
+tb_status tb_mcmc_explore(const tb_sampling *, uint64_t seed, size_t chains, size_t warmup, size_t draws, double *x);
 tb_status tb_mcmc_check(tb_context *, const tb_config *, const tb_density *);
 
 #endif

@@ -197,10 +197,10 @@ static tb_status move(void *scratch, const tb_hamiltonian *h, tb_key key, uint64
   return TB_OK;
 }
 
-static const tb_mcmc_kind kind = { .what = "nuts", .open = open, .move = move };
+const tb_mcmc_kind tb_mcmc_nuts = { .what = "nuts", .open = open, .move = move };
 
 static tb_status run(const tb_sampling *s, tb_draws *draws) {
-  return tb_mcmc_run(s, &kind, draws);
+  return tb_mcmc_run(s, &tb_mcmc_nuts, draws);
 }
 
 static void cost(const tb_config *config, const tb_density *density, double *gradients, double *flop) {

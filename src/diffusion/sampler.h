@@ -78,6 +78,7 @@ const tb_sampler *tb_sampler_find(const char *name);
 
 /* By particles and chains; the others are in control.h. */
 extern const tb_sampler tb_sampler_smc, tb_sampler_hmc, tb_sampler_nuts;
+extern const tb_option_table tb_smc_options, tb_mcmc_options;
 
 /* All NaN, counts 0. */
 tb_draws tb_draws_new(void);

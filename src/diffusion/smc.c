@@ -1,6 +1,7 @@
 /* smc: particles carried from N(0, σ²I) to γ through the bridge N^{1−β} γ^β (Neal 2001; Del Moral, Doucet & Jasra
  * 2006).
  *
+ * Particles live in the coordinates of a frame, which are x itself or those of a Gaussian fitted to a first look.
  * A pilot run with random numbers of its own chooses the temperatures, so that each costs the same loss of effective
  * particles (Zhou, Johansen & Aston 2016), and tunes the Hamiltonian moves.  Then `islands` independent runs with that
  * schedule follow: nothing in them adapts, so that E[Ẑ] = Z exactly, and their spread is the standard error. */
@@ -8,11 +9,16 @@
 #include <string.h>
 
 #include "diffusion/convergence.h"
-#include "diffusion/sampler.h"
+#include "diffusion/mcmc.h"
+#include "diffusion/smc_frame.h"
 
 #define ANY 1, 0
 
 static const tb_option options[] = {
+  { "start", TB_CHOICE, "normal", "normal|fitted", ANY, false,
+    "smc: the law that particles start from: N(0, sigma²I), or a Gaussian with the mean and covariance of a short nuts "
+    "run, widened sigma times (for targets of one mode)",
+    NULL, NULL },
   { "islands", TB_INTEGER, "8", NULL, 1, 1e5, false,
     "smc: independent runs of draws/islands particles each, whose spread is the standard error", NULL, NULL },
   { "keep", TB_REAL, "0.9", NULL, 0.01, 0.9999, false,
@@ -24,7 +30,7 @@ static const tb_option options[] = {
     "leapfrog steps of a Hamiltonian move (hmc draws them evenly between half and three halves of it)", NULL, NULL },
 };
 
-static const tb_option_table table = { "particles (smc)", options, sizeof options / sizeof *options };
+const tb_option_table tb_smc_options = { "particles (smc)", options, sizeof options / sizeof *options };
 
 enum { MOST_TEMPERATURES = 2000 };
 
@@ -36,20 +42,22 @@ typedef struct schedule {
 
 typedef struct cloud {
   const tb_sampling *s;
+  const tb_frame *frame;
   size_t n, d, moves, leapfrogs;
   double sigma;
   tb_key key;                         /* step: counts the draws of the run */
   uint64_t island;                    /* SIZE: the pilot */
-  double *x, *gradient, *log_density; /* [n,d], [n,d], [n]: of ln γ */
+  double *x, *gradient, *log_density; /* [n,d], [n,d], [n]: of ln γ, in the frame */
   double *moved, *slope, *p, *value;  /* [n,d], [n,d], [n,d], [n]: of a move */
   double *log_weight, *work;          /* [n]: normalised, Σ exp = 1; scratch */
   double log_z;
 } cloud;
 
-static tb_status cloud_new(const tb_sampling *s, size_t n, cloud *c) {
+static tb_status cloud_new(const tb_sampling *s, const tb_frame *frame, size_t n, cloud *c) {
   const size_t d = s->density->dims;
   double *block = tb_arena_allocate(s->arena, 5 * n * d + 4 * n, sizeof *block);
   *c = (cloud){ .s = s,
+                .frame = frame,
                 .n = n,
                 .d = d,
                 .moves = (size_t)tb_config_integer(s->config, "moves"),
@@ -81,7 +89,7 @@ static tb_status start(cloud *c, uint64_t seed, uint64_t island) {
   for (size_t i = 0; i < c->n; i++)
     c->log_weight[i] = -log((double)c->n);
   c->log_z = 0;
-  return tb_density_values(c->s->density, c->n, c->x, c->log_density, c->gradient);
+  return tb_frame_values(c->frame, c->s->density, c->n, c->x, c->log_density, c->gradient);
 }
 
 /* ln N(x; 0, σ²I) */
@@ -182,7 +190,8 @@ static tb_status move(cloud *c, double beta, double step, const double *inverse,
   const size_t n = c->n, d = c->d, bytes = n * d * sizeof(double);
   double jitter;
   tb_random_uniform(next_key(c, "jitter"), c->island, 1, &jitter);
-  step *= 0.8 + 0.4 * jitter; /* the same for all, or a period of the motion may trap them */
+  step *=
+      exp(-2 * jitter * jitter); /* mostly near the whole step, at times much shorter: for necks, and against periods */
   tb_random_normal(next_key(c, "momenta"), c->island * n * d, n * d, c->p);
   for (size_t i = 0; i < n * d; i++)
     c->p[i] /= sqrt(inverse[i % d]);
@@ -195,7 +204,7 @@ static tb_status move(cloud *c, double beta, double step, const double *inverse,
     for (size_t i = 0; i < n; i++)
       for (size_t j = 0; j < d; j++)
         c->moved[i * d + j] += step * inverse[j] * c->p[i * d + j];
-    tb_status status = tb_density_values(c->s->density, n, c->moved, c->value, c->slope);
+    tb_status status = tb_frame_values(c->frame, c->s->density, n, c->moved, c->value, c->slope);
     if (status)
       return status;
     kick(c, beta, l + 1 < c->leapfrogs ? step : 0.5 * step);
@@ -232,6 +241,11 @@ static void measure_spread(const cloud *c, double *inverse) {
 
 /* ---- pilot ---- */
 
+/* No number of the islands'. */
+static uint64_t pilot_seed(const tb_sampling *s) {
+  return s->seed ^ 0x9e3779b97f4a7c15;
+}
+
 /* Moves at a temperature until the step suits: acceptance about 0.8. */
 static tb_status tune(cloud *c, double beta, double *step, const double *inverse) {
   enum { TRIES = 8 };
@@ -250,7 +264,7 @@ static tb_status explore(cloud *c, schedule *plan) {
   const tb_sampling *s = c->s;
   const double keep = tb_config_real(s->config, "keep");
   double beta = 0, step = 0.2;
-  tb_status status = start(c, s->seed ^ 0x9e3779b97f4a7c15, 0); /* no number of the islands' */
+  tb_status status = start(c, pilot_seed(s), 0);
   for (; beta < 1 && !status; plan->count++) {
     if (plan->count == MOST_TEMPERATURES)
       return tb_fail(s->context, TB_FAILED, "option keep", "lower keep=, or choose sigma= nearer to the target's width",
@@ -314,13 +328,15 @@ typedef struct particles {
   double *values; /* all of below */
   schedule plan;
   double *x, *log_weight; /* [total,d], [total] */
+  tb_frame frame;
   cloud cloud;
 } particles;
 
 static tb_status particles_new(const tb_sampling *s, particles *p) {
   const size_t d = s->density->dims, islands = (size_t)tb_config_integer(s->config, "islands");
   const size_t each = (s->draws + islands - 1) / islands, total = each * islands;
-  const size_t size = MOST_TEMPERATURES * (d + 2) + total * (d + 1);
+  const size_t frame = tb_config_is(s->config, "start", "fitted") ? tb_frame_size(d) : 0;
+  const size_t size = MOST_TEMPERATURES * (d + 2) + total * (d + 1) + frame;
   *p = (particles){ .s = s, .islands = islands, .each = each, .total = total };
   p->values = tb_arena_allocate(s->arena, size, sizeof *p->values);
   if (!p->values)
@@ -331,7 +347,8 @@ static tb_status particles_new(const tb_sampling *s, particles *p) {
   p->plan.inverse = p->plan.step + MOST_TEMPERATURES;
   p->x = p->plan.inverse + MOST_TEMPERATURES * d;
   p->log_weight = p->x + total * d;
-  return cloud_new(s, each, &p->cloud);
+  tb_status status = tb_frame_new(s->arena, d, frame ? p->log_weight + total : NULL, each, &p->frame);
+  return status ? status : cloud_new(s, &p->frame, each, &p->cloud);
 }
 
 static tb_status save(particles *p) {
@@ -371,18 +388,24 @@ static tb_status load(particles *p) {
 
 static tb_status walk(particles *p) {
   const tb_sampling *s = p->s;
-  tb_status status = p->plan.count ? TB_OK : explore(&p->cloud, &p->plan);
+  tb_status status = TB_OK;
+  if (!p->plan.count && p->frame.numbers)
+    status = tb_frame_fit(&p->frame, s, pilot_seed(s));
+  if (!p->plan.count && !status)
+    status = explore(&p->cloud, &p->plan);
   for (; p->head.island < p->islands && !status; p->head.island++) {
     if (s->checkpoint_due(s->user) && (status = save(p)))
       break;
     s->progress(s->user, 0.2 + 0.8 * (double)p->head.island / (double)p->islands, "islands");
+    const uint64_t before = s->density->evaluations;
     double *weights = p->log_weight + p->head.island * p->each;
     status = run_island(&p->cloud, &p->plan, p->head.island, weights);
     if (status == TB_STOPPED || status == TB_INTERRUPTED) { /* this island starts again */
+      s->density->evaluations = before;
       tb_status saved = save(p);
       return saved ? saved : s->stop_status(s->user);
     }
-    memcpy(p->x + p->head.island * p->each * p->cloud.d, p->cloud.x, p->each * p->cloud.d * sizeof(double));
+    tb_frame_points(&p->frame, p->each, p->cloud.x, p->x + p->head.island * p->each * p->cloud.d);
   }
   return status;
 }
@@ -408,7 +431,7 @@ static tb_status tell(particles *p, tb_draws *draws) {
   if (!status && p->islands > 1 && all.effective < 0.5 * (double)p->islands)
     status = tb_draws_warn(s, draws, "islands_disagree",
                            "independent runs disagree: only %.1f of %zu carry the estimate of the normaliser; raise "
-                           "draws=, moves= or keep=",
+                           "draws=, moves= or keep=, or give start=fitted where there is one mode",
                            all.effective, p->islands);
   return status;
 }
@@ -451,7 +474,7 @@ const tb_sampler tb_sampler_smc = {
   .summary = "sequential Monte Carlo through tempered densities with Hamiltonian moves; unbiased normaliser",
   .formula = "π_β ∝ N(0, σ²I)^{1−β} γ^β, β = 0 … 1;  Ẑ = Π_k Σ_i W_i (γ/N)^{β_k − β_{k−1}}(x_i)",
   .source = "Neal 2001; Del Moral, Doucet and Jasra 2006",
-  .options = &table,
+  .options = &tb_smc_options,
   .check = check,
   .cost = cost,
   .run = run,

@@ -80,19 +80,33 @@ tb_metrics *tb_run_metrics(tb_run *run) {
   return run->trace.metrics;
 }
 
+/* kept: what stands in `warnings`. */
+static tb_status warn(tb_run *run, const char *kept, const char *message) {
+  bool added;
+  tb_status status = tb_trace_warn(&run->trace, kept, &added);
+  if (status || !added)
+    return status;
+  if (run->hooks && run->hooks->warned)
+    run->hooks->warned(run->hooks->user, run->index, message);
+  return tb_run_log(run, "warning: %s", message);
+}
+
 tb_status tb_run_warn(tb_run *run, const char *format, ...) {
   char message[1024];
   va_list arguments;
   va_start(arguments, format);
   vsnprintf(message, sizeof message, format, arguments);
   va_end(arguments);
-  bool added;
-  tb_status status = tb_trace_warn(&run->trace, message, &added);
-  if (status || !added)
-    return status;
-  if (run->hooks && run->hooks->warned)
-    run->hooks->warned(run->hooks->user, run->index, message);
-  return tb_run_log(run, "warning: %s", message);
+  return warn(run, message, message);
+}
+
+tb_status tb_run_caution(tb_run *run, const char *word, const char *format, ...) {
+  char message[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(message, sizeof message, format, arguments);
+  va_end(arguments);
+  return warn(run, word, message);
 }
 
 void tb_run_progress(tb_run *run, double fraction, const char *what) {
