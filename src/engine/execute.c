@@ -330,7 +330,9 @@ void tb_run_draw(const tb_instruction *instruction, tb_frame *frame) {
   const tb_key key = { .seed = (uint64_t)(uint32_t)words[0] | (uint64_t)(uint32_t)words[1] << 32,
                        .step = (uint32_t)words[2],
                        .use = d->use };
-  const uint64_t first = d->row_elements ? d->row_elements * (uint64_t)(*(const int32_t *)tb_at(frame, d->row)) : 0;
+  uint64_t first = 0;
+  for (uint32_t i = 0; i < d->tiles; i++)
+    first += d->row_elements[i] * (uint64_t)(*(const int32_t *)tb_at(frame, d->rows[i]));
   if (d->dtype == TB_FLOAT64)
     (d->normal ? tb_random_normal : tb_random_uniform)(key, first, d->count, out);
   else

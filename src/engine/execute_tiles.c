@@ -49,9 +49,9 @@ static void put_away(const tb_tiles *t, const tb_tile_result *r, const tb_frame 
 }
 
 static void run_tile(const tb_tiles *t, const tb_frame *frame, worker *w, size_t tile, size_t group, bool first) {
-  const bool last = tile + 1 == t->tiles;
-  const tb_plan *body = t->body[last];
-  const size_t row = tile * t->tile, rows = last ? t->last : t->tile;
+  const bool full = tile < t->full;
+  const tb_plan *body = t->body[!full];
+  const size_t rows = t->tile - !full, row = tile * rows + (full ? 0 : t->full);
   char **bases = w->frame.bases, **in = bases + TB_BASE_FIRST + 1, **out = in + t->operand_count;
   *(int32_t *)w->memory = (int32_t)row;
   bases[TB_BASE_ARENA] = w->memory + t->arena_at;

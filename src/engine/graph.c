@@ -37,8 +37,10 @@ void tb_graph_free(tb_graph *graph) {
       tb_graph_free(graph->nodes[i]->scan->body);
   for (uint32_t i = 0; i < graph->count; i++)
     if (graph->nodes[i]->tiling)
-      for (int k = 0; k < 2; k++)
+      for (int k = 0; k < 2; k++) {
         tb_graph_free(graph->nodes[i]->tiling->body[k]);
+        tb_graph_free(graph->nodes[i]->tiling->source[k]);
+      }
   tb_context *context = graph->context;
   tb_release(context, graph->nodes);
   tb_release(context, graph->inputs);

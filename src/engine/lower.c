@@ -456,9 +456,10 @@ static tb_status lower_draw(tb_planner *p, uint32_t index) {
   tb_status status = tb_prepare_operands(p, node);
   if (status == TB_OK)
     status = tb_read_contiguous(p, node->operands[0], &d->key);
-  d->row_elements = node->attributes.start;
-  if (status == TB_OK && d->row_elements)
-    status = tb_read_contiguous(p, node->operands[1], &d->row);
+  d->row_elements[0] = node->attributes.start;
+  d->row_elements[1] = node->attributes.index;
+  for (d->tiles = 0; d->tiles + 1 < node->operand_count && status == TB_OK; d->tiles++)
+    status = tb_read_contiguous(p, node->operands[1 + d->tiles], &d->rows[d->tiles]);
   if (status == TB_OK)
     status = tb_write_result(p, index, &d->out);
   return status == TB_OK ? tb_emit(p, tb_run_draw, d, tb_ops[node->op].name, index) : status;

@@ -8,13 +8,47 @@ static size_t aligned(size_t bytes) {
   return (bytes + 63) / 64 * 64;
 }
 
+/* Rows that lie one after the other are read where they are, tile by tile. */
 static tb_status operands_of(tb_planner *p, const tb_node *node, const tb_tiling *t, tb_tile_operand *operands) {
   tb_status status = tb_prepare_operands(p, node);
   for (uint32_t k = 0; k < t->operand_count && status == TB_OK; k++) {
-    if (t->operands[k].cut)
-      operands[k].row = t->operands[k].inner * tb_dtype_size(tb_node_operand(p->graph, node, k)->dtype);
-    status = tb_read_contiguous(p, node->operands[k], &operands[k].at);
+    const tb_node *a = tb_node_operand(p->graph, node, k);
+    const size_t size = tb_dtype_size(a->dtype);
+    tb_view view;
+    operands[k].row = t->operands[k].cut ? t->operands[k].inner * size : 0;
+    status = tb_contiguous_view(p, node->operands[k], &view);
+    if (status != TB_OK)
+      return status;
+    if (operands[k].row && operands[k].row * t->rows == tb_node_bytes(a))
+      status = tb_touch_in_step(p, &view, size, &operands[k].at);
+    else
+      status = tb_touch(p, &view, size, false, &operands[k].at);
   }
+  return status;
+}
+
+/* Whether a body writes its result k, row by row, only when it has read those rows of operand j. */
+static bool written_behind(const tb_plan *body, uint32_t k, uint32_t j) {
+  for (uint32_t i = 0; i < body->clash_count; i++)
+    if (body->clashes[i].output == k && body->clashes[i].input == 1 + j && !body->clashes[i].same_allowed)
+      return false;
+  return true;
+}
+
+/* Results and operands that may be one array: no tile reads rows that another one writes. */
+static tb_status note_in_place(tb_planner *p, uint32_t index, const tb_tiling *t, const tb_tiles *tiles) {
+  const tb_node *node = p->graph->nodes[index];
+  tb_status status = TB_OK;
+  for (uint32_t k = 0; k < t->result_count; k++)
+    for (uint32_t j = 0; j < t->operand_count && status == TB_OK; j++) {
+      const tb_tile_result *r = &tiles->results[k];
+      const tb_tile_operand *a = &tiles->operands[j];
+      if (r->kind != TB_TILING_ROWS || r->outer != 1 || a->row != r->row ||
+          a->row * t->rows != tb_node_bytes(tb_node_operand(p->graph, node, j)) || a->at.offset || r->at.offset)
+        continue;
+      if (written_behind(tiles->body[0], k, j) && written_behind(tiles->body[1], k, j))
+        status = tb_note_in_step(p, r->at.base, a->at.base); /* still buffers, see tb_touch */
+    }
   return status;
 }
 
@@ -62,7 +96,7 @@ tb_status tb_lower_tiles(tb_planner *p, uint32_t index) {
                        .rows = t->rows,
                        .tile = t->tile,
                        .tiles = t->tiles,
-                       .last = t->last,
+                       .full = t->full,
                        .groups = t->tiles < TB_MOST_GROUPS ? t->tiles : TB_MOST_GROUPS,
                        .operand_count = t->operand_count,
                        .result_count = t->result_count,
@@ -74,6 +108,8 @@ tb_status tb_lower_tiles(tb_planner *p, uint32_t index) {
   status = operands_of(p, node, t, operands);
   for (uint32_t k = 0; k < t->result_count && status == TB_OK; k++)
     status = result_of(p, index, t, tiles, k, &results[k], &parts);
+  if (status == TB_OK)
+    status = note_in_place(p, index, t, tiles);
   const size_t arena[2] = { body[0]->arena_bytes, body[1] ? body[1]->arena_bytes : 0 };
   tiles->bases_at = parts;
   tiles->arena_at = parts + aligned((TB_BASE_FIRST + 1 + t->operand_count + t->result_count) * sizeof(char *));

@@ -67,7 +67,8 @@ typedef struct tb_attributes {
   uint32_t axis;                    /* iota, slice, pad, concat, gather, scatter-add */
   uint32_t axes;                    /* reduce: bit i set, axis i is reduced (no bits beyond the rank) */
   uint32_t use;                     /* random: purpose */
-  uint32_t index;                   /* result: which; input: position among the graph's inputs */
+  uint32_t index;                   /* result: which; input: position among the graph's inputs; draw in a tile within a
+                                       tile: elements of a row of the inner one (operand 2) */
   uint8_t permutation[TB_MAX_RANK]; /* transpose */
   uint8_t transpose_a, transpose_b; /* matmul; solves use a */
   uint8_t keep;                     /* reduce */
@@ -106,11 +107,11 @@ struct tb_scan {
   uint32_t carries, slices, constants, outs;
 };
 
-/* Work on rows, tile after tile of them.  Of a tile of some rows there is a body; the last tile may have fewer rows and
- * then another body.  A body's inputs: the number of the tile's first row (int32, rank 0), then the operands.  An
- * operand that is cut comes as [outer, rows of the tile, inner] of a value [outer, rows, inner], the others whole.  The
- * TB_OP_RESULT nodes behind the node are the rows of all tiles put together again, sums over the tiles, or what is the
- * same in every tile. */
+/* Work on rows, tile after tile of them.  Of a tile of some rows there is a body; the tiles behind the first `full`
+ * ones have a row less and then another body.  A body's inputs: the number of the tile's first row (int32, rank 0),
+ * then the operands.  An operand that is cut comes as [outer, rows of the tile, inner] of a value [outer, rows, inner],
+ * the others whole.  The TB_OP_RESULT nodes behind the node are the rows of all tiles put together again, sums over the
+ * tiles, or what is the same in every tile. */
 typedef enum tb_tiling_kind { TB_TILING_ROWS, TB_TILING_SUM, TB_TILING_SAME } tb_tiling_kind;
 typedef struct tb_tiling_operand {
   bool cut;
@@ -121,8 +122,9 @@ typedef struct tb_tiling_result {
   size_t outer, inner; /* of rows */
 } tb_tiling_result;
 struct tb_tiling {
-  size_t rows, tile, tiles, last; /* (tiles − 1)·tile + last = rows */
-  tb_graph *body[2];              /* of tile and of last rows; the second is NULL where they are as many */
+  size_t rows, tile, tiles, full; /* tiles·(tile − 1) + full = rows */
+  tb_graph *body[2];              /* of tile and tile − 1 rows; the second is NULL where all tiles are full */
+  tb_graph *source[2];            /* what a body with tiles of its own was made from, and takes names from; or NULL */
   const uint32_t *results[2];     /* [result_count] nodes of the body */
   uint32_t operand_count, result_count;
   const tb_tiling_operand *operands;

@@ -50,8 +50,8 @@ static double flop_scan(const tb_graph *graph, const tb_node *node) {
 
 static double flop_tiles(const tb_graph *graph, const tb_node *node) {
   const tb_tiling *t = node->tiling;
-  const double last = flop_graph(t->body[t->body[1] != NULL]);
-  return (double)(t->tiles - 1) * flop_graph(t->body[0]) + last;
+  const double less = t->body[1] ? (double)(t->tiles - t->full) * flop_graph(t->body[1]) : 0;
+  return (double)t->full * flop_graph(t->body[0]) + less;
 }
 
 #define DERIVATIVES(name) .vjp = tb_##name##_vjp, .jvp = tb_##name##_jvp

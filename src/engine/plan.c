@@ -40,10 +40,15 @@ static tb_status find_clashes(tb_planner *p, tb_plan *plan) {
       }
   }
   plan->clash_count = count;
+  return TB_OK;
+}
+
+/* Where in the arena outputs wait that must not lie on an input. */
+static tb_status find_staging(tb_planner *p, tb_plan *plan) {
   bool *waits = tb_arena_allocate(p->scratch, p->n_out + 1, sizeof *waits);
   if (!waits)
     return TB_NO_MEMORY;
-  for (uint32_t i = 0; i < count; i++)
+  for (uint32_t i = 0; i < plan->clash_count; i++)
     waits[plan->clashes[i].output] = true;
   for (size_t i = 0; i < p->n_out; i++)
     if (waits[i]) {
@@ -86,7 +91,9 @@ static tb_status finish(tb_planner *p, tb_plan *plan) {
   if (p->instruction_count)
     memcpy(plan->instructions, p->instructions, p->instruction_count * sizeof *plan->instructions);
   tb_status status = tb_memory_plan(p, plan);
-  return status == TB_OK && p->outermost ? find_clashes(p, plan) : status;
+  if (status == TB_OK)
+    status = find_clashes(p, plan);
+  return status == TB_OK && p->outermost ? find_staging(p, plan) : status;
 }
 
 tb_status tb_plan_graph(tb_context *context, tb_arena *arena, const tb_graph *graph, size_t n_out,
@@ -135,7 +142,8 @@ static tb_status make_plan(tb_program *program, planned *state) {
   if (status == TB_OK)
     status = tb_plan_graph(context, state->arena, state->simple, program->n_out, state->outputs, &program->limits, true,
                            &state->plan);
-  if (status == TB_OK && (state->plan->arena_bytes > TB_CACHE || program->limits.tile_rows))
+  if (status == TB_OK &&
+      (state->plan->arena_bytes > TB_CACHE || program->limits.tile_rows || program->limits.threads > 1))
     status = tb_regions(context, state->simple, program->n_out, state->outputs, &program->limits, state->outputs,
                         &state->tiled);
   if (status == TB_OK && state->tiled)
@@ -171,10 +179,9 @@ static void add_bodies(const tb_plan *plan, double times, tb_cost *cost) {
       add_bodies(l->body, times * (double)l->length, cost);
     } else if (instruction->run == tb_run_tiles) {
       const tb_tiles *t = instruction->detail;
-      const double last = t->body[1] != t->body[0];
-      add_bodies(t->body[0], times * ((double)t->tiles - last), cost);
-      if (last > 0)
-        add_bodies(t->body[1], times, cost);
+      add_bodies(t->body[0], times * (double)t->full, cost);
+      if (t->full != t->tiles)
+        add_bodies(t->body[1], times * (double)(t->tiles - t->full), cost);
     }
   }
 }

@@ -212,8 +212,9 @@ typedef struct tb_draw {
   tb_dtype dtype;
   uint32_t use;
   size_t count;
-  size_t row_elements; /* of rows of a tile: they count on from its first row; 0: from 0 */
-  tb_address key, row, out;
+  uint32_t tiles; /* that it is in: elements count on from their first rows */
+  size_t row_elements[2];
+  tb_address key, rows[2], out;
 } tb_draw;
 
 enum { TB_PLAIN_OPERANDS = 8 };
@@ -279,7 +280,7 @@ enum { TB_MOST_GROUPS = 32 };
 
 typedef struct tb_tiles {
   const tb_plan *body[2];
-  size_t rows, tile, tiles, last, groups;
+  size_t rows, tile, tiles, full, groups;
   uint32_t operand_count, result_count, threads;
   const tb_tile_operand *operands;
   const tb_tile_result *results;
@@ -451,7 +452,7 @@ tb_status tb_lower_group(tb_planner *, const tb_unit *);
 
 /* plan.c: outermost: of a program; else of a body, which runs within a thread and whose outputs never lie on its
  * inputs. */
-enum { TB_CACHE = 3 << 20 }; /* bytes that should do for what is in work at a time */
+enum { TB_CACHE = 9 << 19 }; /* bytes that should do for what is in work at a time */
 tb_status tb_plan_graph(tb_context *, tb_arena *, const tb_graph *, size_t n_out, const uint32_t *outputs,
                         const tb_limits *, bool outermost, tb_plan **);
 

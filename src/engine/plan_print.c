@@ -32,9 +32,9 @@ static void describe_tiles(const tb_tiles *t, tb_text *text) {
     sums += t->results[k].kind == TB_TILING_SUM;
     rows += t->results[k].kind == TB_TILING_ROWS;
   }
-  tb_text_format(text, "%zu rows: %zu × %zu", t->rows, t->tiles - (t->last != t->tile), t->tile);
-  if (t->last != t->tile)
-    tb_text_format(text, " + %zu", t->last);
+  tb_text_format(text, "%zu rows: %zu × %zu", t->rows, t->full, t->tile);
+  if (t->full != t->tiles)
+    tb_text_format(text, " + %zu × %zu", t->tiles - t->full, t->tile - 1);
   tb_text_format(text, ", %zu group%s, %u thread%s, ", t->groups, t->groups > 1 ? "s" : "", t->threads,
                  t->threads > 1 ? "s" : "");
   number(text, (double)t->body[0]->arena_bytes, "B");

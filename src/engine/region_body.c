@@ -270,10 +270,13 @@ static tb_status tile_node(tiler *t, uint32_t index) {
   tb_node copy = resized(t, node, tag_of(t->rows, index));
   tb_status status = TB_OK;
   if ((node->op == TB_OP_NORMAL || node->op == TB_OP_UNIFORM) && t->rows->kinds[index] == TB_ROWWISE) {
-    copy.attributes.start = tb_rows_inner(node, t->rows->tags[index]);
-    status = value_of(t, node->operands[0], none, &operands[0]);
-    operands[1] = t->row;
-    return status == TB_OK ? tb_rewrite_append(&t->w, &copy, 2, operands, &t->map[index]) : status;
+    const size_t inner = tb_rows_inner(node, t->rows->tags[index]);
+    copy.attributes.start = count == 1 ? inner : node->attributes.start;
+    copy.attributes.index = count == 1 ? 0 : (uint32_t)inner;
+    for (uint32_t k = 0; k < count && status == TB_OK; k++)
+      status = value_of(t, node->operands[k], none, &operands[k]);
+    operands[count] = t->row;
+    return status == TB_OK ? tb_rewrite_append(&t->w, &copy, count + 1, operands, &t->map[index]) : status;
   }
   const bool turned = turns(t, index);
   for (uint32_t k = 0; k < count && status == TB_OK; k++)

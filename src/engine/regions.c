@@ -44,6 +44,13 @@ static double stage_flop(const tb_row_map *rows, uint32_t stage) {
   return flop;
 }
 
+static double graph_flop(const tb_graph *graph) {
+  double flop = 0;
+  for (uint32_t i = 0; i < graph->count; i++)
+    flop += tb_ops[graph->nodes[i]->op].flop(graph, graph->nodes[i]);
+  return flop;
+}
+
 static uint32_t stages_of(const tb_row_map *rows) {
   uint32_t most = 0;
   for (uint32_t i = 0; i < rows->graph->count; i++)
@@ -58,8 +65,10 @@ static double rows_flop(const tb_row_map *rows) {
   return flop;
 }
 
-static bool is_seed(const tb_node *node) {
-  return node->op == TB_OP_INPUT || node->op == TB_OP_NORMAL || node->op == TB_OP_UNIFORM;
+/* Inputs, also under another shape (rows within rows of a tile), and draws. */
+static bool is_seed(const tb_graph *graph, const tb_node *node) {
+  return node->op == TB_OP_INPUT || node->op == TB_OP_NORMAL || node->op == TB_OP_UNIFORM ||
+         (node->op == TB_OP_RESHAPE && tb_node_operand(graph, node, 0)->op == TB_OP_INPUT);
 }
 
 /* The analysis of the axis with the most work on rows, among equals of the longest; NULL: none. */
@@ -70,7 +79,7 @@ static tb_status find_rows(builder *b) {
   double best = b->limits->tile_rows ? 0 : LEAST_FLOP;
   tb_status status = TB_OK;
   for (uint32_t i = 0; i < b->graph->count; i++)
-    for (uint32_t axis = 0; is_seed(b->graph->nodes[i]) && axis < b->graph->nodes[i]->rank; axis++) {
+    for (uint32_t axis = 0; is_seed(b->graph, b->graph->nodes[i]) && axis < b->graph->nodes[i]->rank; axis++) {
       bool known = b->graph->nodes[i]->dims[axis] < 2 || count == MOST_TRIED;
       for (size_t t = 0; t < count && !known; t++)
         known = tried[t]->tags[i].state == TB_TAG_ROWS && tried[t]->tags[i].axis == axis && tried[t]->tags[i].unit == 1;
@@ -160,29 +169,46 @@ static tb_status tile_size(builder *b, const tb_region *region, size_t tile, siz
     for (uint32_t i = 0; i < region->result_count; i++)
       out->shared +=
           b->rows->kinds[region->results[i]] == TB_PARTIAL ? 2 * tb_node_bytes(b->graph->nodes[region->results[i]]) : 0;
-    for (uint32_t i = 0; i < body->count; i++)
-      out->flop += tb_ops[body->nodes[i]->op].flop(body, body->nodes[i]) / (double)tile;
+    out->flop = graph_flop(body) / (double)tile;
     tb_graph_free(body);
   }
   tb_arena_free(arena);
   return status;
 }
 
-/* At most `most` rows a tile, tiles of nearly the same size, and where there are many a number that threads share well.
- */
-static size_t even_tile(size_t rows, size_t most) {
-  size_t tiles = (rows + most - 1) / most;
-  if (tiles >= 2 * TEAM)
-    tiles = (tiles + TEAM - 1) / TEAM * TEAM;
+/* At most `most` rows a tile, in tiles of nearly the same size, as many for each of a team. */
+static size_t even_tile(size_t rows, size_t most, size_t team) {
+  const size_t tiles = ((rows + most - 1) / most + team - 1) / team * team;
   return (rows + tiles - 1) / tiles;
 }
 
-/* Rows of a tile; 0 where the region does not pay. */
-static tb_status choose_tile(builder *b, const tb_region *region, size_t *tile) {
+/* Whether rows never are rows of a matrix: then no bit depends on how many there are in a tile. */
+static bool products_by_batch(const tb_row_map *rows) {
+  for (uint32_t i = 0; i < rows->graph->count; i++) {
+    const tb_node *node = rows->graph->nodes[i];
+    if (rows->bodies[i]
+            ? !products_by_batch(rows->bodies[i])
+            : node->op == TB_OP_MATMUL && rows->kinds[i] == TB_ROWWISE && rows->tags[i].axis + 2 >= node->rank)
+      return false;
+  }
+  return true;
+}
+
+/* Rows that know nothing of each other, as replicas do: no sums over them leave the region. */
+static bool independent(const builder *b, const tb_region *region) {
+  bool sums = false;
+  for (uint32_t i = 0; i < region->result_count; i++)
+    sums = sums || b->rows->kinds[region->results[i]] == TB_PARTIAL;
+  return !sums && products_by_batch(b->rows);
+}
+
+/* Rows of a tile; 0 where the region does not pay.  *large: a single row does not stay in cache. */
+static tb_status choose_tile(builder *b, const tb_region *region, size_t *tile, bool *large) {
   enum { MORE = 8 };
   const size_t rows = b->rows->count;
   size one, few;
   *tile = b->limits->tile_rows < rows ? b->limits->tile_rows : 0;
+  *large = b->limits->tile_rows;
   if (b->limits->tile_rows)
     return TB_OK;
   tb_status status = tile_size(b, region, 1, &one);
@@ -190,17 +216,25 @@ static tb_status choose_tile(builder *b, const tb_region *region, size_t *tile) 
     status = tile_size(b, region, rows < MORE ? rows : MORE, &few);
   if (status != TB_OK)
     return status;
+  *large = one.arena > TB_CACHE;
   const double each = few.rows > 1 ? ((double)few.arena - (double)one.arena) / (double)(few.rows - 1) : 0;
   const double fixed = (double)one.arena - each;
-  if (fixed + each * (double)rows <= TB_CACHE) /* all of it stays in cache as it is */
+  const bool shared_out = b->limits->threads > 1 && independent(b, region);
+  if (fixed + each * (double)rows <= TB_CACHE && !shared_out) /* all of it stays in cache as it is */
     return TB_OK;
-  double fit = each > 0 ? (TB_CACHE - fixed) / each : 1;
+  double fit = each > 0 ? (TB_CACHE - fixed) / each : (double)rows;
   size_t n = fit < 1 ? 1 : fit < (double)rows ? (size_t)fit : rows;
   const double least = (double)one.shared * (one.shared <= SHARED_CACHE ? NEAR_INTENSITY : FAR_INTENSITY);
-  if (few.flop * (double)n < least)
-    n = (size_t)(least / few.flop) + 1;
-  if (2 * n <= rows)
-    *tile = even_tile(rows, n);
+  if (shared_out) {
+    const size_t share = (rows + b->limits->threads - 1) / b->limits->threads;
+    *tile = even_tile(rows, n < share ? n : share, b->limits->threads);
+  } else {
+    if (few.flop * (double)n < least)
+      n = (size_t)(least / few.flop) + 1;
+    *tile = n < rows ? even_tile(rows, n, n * TEAM * 2 <= rows ? TEAM : 2) : 0;
+  }
+  if (*tile >= rows || few.flop * (double)*tile < 0.7 * least)
+    *tile = 0;
   return TB_OK;
 }
 
@@ -270,7 +304,20 @@ static tb_status tiling_results(builder *b, const tb_region *region, tb_tiling *
   return TB_OK;
 }
 
-static tb_status append_region(builder *b, const tb_region *region, size_t tile) {
+/* Tiles within a tile: of rows of each replica, say. */
+static tb_status tile_again(builder *b, tb_tiling *t, int k, uint32_t count, uint32_t *results) {
+  tb_limits limits = *b->limits;
+  tb_graph *tiled;
+  limits.threads = 1;
+  tb_status status = tb_regions(b->context, t->body[k], count, results, &limits, results, &tiled);
+  if (status == TB_OK && tiled) {
+    t->source[k] = t->body[k];
+    t->body[k] = tiled;
+  }
+  return status;
+}
+
+static tb_status append_region(builder *b, const tb_region *region, size_t tile, bool large) {
   tb_arena *arena = b->w.to->arena;
   tb_tiling *t = tb_arena_allocate(arena, 1, sizeof *t);
   uint32_t *results[2] = { tb_arena_allocate(arena, region->result_count + 1, sizeof(uint32_t)),
@@ -279,16 +326,18 @@ static tb_status append_region(builder *b, const tb_region *region, size_t tile)
     return TB_NO_MEMORY;
   const size_t rows = b->rows->count;
   t->rows = rows;
-  t->tile = tile;
   t->tiles = (rows + tile - 1) / tile;
-  t->last = rows - (t->tiles - 1) * tile;
+  t->tile = (rows + t->tiles - 1) / t->tiles;
+  t->full = rows - t->tiles * (t->tile - 1);
   t->results[0] = results[0];
   t->results[1] = results[1];
   uint32_t count = 0, node = 0;
   tb_region_operand *list = NULL;
-  tb_status status = tb_region_body(b->context, b->arena, region, tile, &t->body[0], results[0], &count, &list);
-  if (status == TB_OK && t->last != tile)
-    status = tb_region_body(b->context, b->arena, region, t->last, &t->body[1], results[1], &count, &list);
+  tb_status status = tb_region_body(b->context, b->arena, region, t->tile, &t->body[0], results[0], &count, &list);
+  if (status == TB_OK && t->full != t->tiles)
+    status = tb_region_body(b->context, b->arena, region, t->tile - 1, &t->body[1], results[1], &count, &list);
+  for (int k = 0; k < 2 && large && t->body[k] && status == TB_OK; k++)
+    status = tile_again(b, t, k, region->result_count, results[k]);
   uint32_t *operands = tb_arena_allocate(arena, count + 1, sizeof *operands);
   if (status == TB_OK)
     status = operands ? tiling_operands(b, count, list, t, operands) : TB_NO_MEMORY;
@@ -297,8 +346,10 @@ static tb_status append_region(builder *b, const tb_region *region, size_t tile)
   if (status == TB_OK)
     status = tb_rewrite_append(&b->w, &(tb_node){ .op = TB_OP_TILES, .tiling = t }, count, operands, &node);
   if (status != TB_OK) {
-    tb_graph_free(t->body[0]);
-    tb_graph_free(t->body[1]);
+    for (int k = 0; k < 2; k++) {
+      tb_graph_free(t->body[k]);
+      tb_graph_free(t->source[k]);
+    }
     return status;
   }
   for (uint32_t k = 0; k < region->result_count && status == TB_OK; k++) {
@@ -352,20 +403,20 @@ static tb_status add_inputs(builder *b) {
   return status;
 }
 
-static tb_status assemble(builder *b, const tb_region *regions, const size_t *tiles, uint32_t last) {
+static tb_status assemble(builder *b, const tb_region *regions, const size_t *tiles, const bool *large, uint32_t last) {
   tb_status status = tb_graph_new(b->context, &b->w.to);
   if (status == TB_OK)
     status = add_inputs(b);
   for (uint32_t s = 0; s <= last && status == TB_OK; s++) {
     status = emit_outside(b, s);
     if (status == TB_OK && s < b->stage_count && b->made[s] && regions[s].result_count)
-      status = append_region(b, &regions[s], tiles[s]);
+      status = append_region(b, &regions[s], tiles[s], large[s]);
   }
   return status;
 }
 
 /* Regions of all stages with enough work, then again without those that do not pay. */
-static tb_status plan_regions(builder *b, tb_region *regions, size_t *tiles, bool *any) {
+static tb_status plan_regions(builder *b, tb_region *regions, size_t *tiles, bool *large, bool *any) {
   const size_t n = b->graph->count + 1;
   tb_status status = TB_OK;
   for (bool again = true; again && status == TB_OK;) {
@@ -381,7 +432,7 @@ static tb_status plan_regions(builder *b, tb_region *regions, size_t *tiles, boo
         continue;
       status = make_region(b, s, &regions[s]);
       if (status == TB_OK)
-        status = choose_tile(b, &regions[s], &tiles[s]);
+        status = choose_tile(b, &regions[s], &tiles[s], &large[s]);
       b->made[s] = status == TB_OK && tiles[s] > 0;
       *any = *any || b->made[s];
       again = again || !b->made[s];
@@ -394,13 +445,15 @@ tb_status tb_regions(tb_context *context, const tb_graph *graph, size_t n_out, c
                      const tb_limits *limits, uint32_t *outputs_new, tb_graph **to) {
   tb_region regions[MOST_STAGES];
   size_t tiles[MOST_STAGES];
-  bool made[MOST_STAGES] = { false }, any = false;
+  bool made[MOST_STAGES] = { false }, large[MOST_STAGES] = { false }, any = false;
   builder b = {
     .context = context, .graph = graph, .n_out = n_out, .outputs = outputs, .limits = limits, .made = made
   };
   b.w.context = context;
-  b.arena = tb_arena_new(context);
   *to = NULL;
+  if (!limits->tile_rows && graph_flop(graph) < LEAST_FLOP)
+    return TB_OK;
+  b.arena = tb_arena_new(context);
   tb_status status = b.arena ? find_rows(&b) : TB_NO_MEMORY;
   if (status == TB_OK && b.rows) {
     b.stage_count = stages_of(b.rows);
@@ -410,13 +463,13 @@ tb_status tb_regions(tb_context *context, const tb_graph *graph, size_t n_out, c
     if (!b.map)
       status = TB_NO_MEMORY;
     if (status == TB_OK && any)
-      status = plan_regions(&b, regions, tiles, &any);
+      status = plan_regions(&b, regions, tiles, large, &any);
   }
   if (status == TB_OK && any) {
     uint32_t last = 0;
     for (uint32_t i = 0; i < graph->count; i++)
       last = b.rows->stages[i] + 1 > last ? b.rows->stages[i] + 1 : last;
-    status = assemble(&b, regions, tiles, last);
+    status = assemble(&b, regions, tiles, large, last);
     for (size_t i = 0; i < n_out && status == TB_OK; i++)
       outputs_new[i] = b.map[outputs[i]];
     if (status != TB_OK) {

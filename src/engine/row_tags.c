@@ -123,7 +123,7 @@ bool tb_tag_of_operand(const tb_graph *graph, const tb_node *node, size_t rows, 
   case TB_OP_NORMAL:
   case TB_OP_UNIFORM:
     *need = none;
-    return k == 0 && node->operand_count == 1 && in_one_stretch(node, rows, tag);
+    return node->operand_count <= 2 && in_one_stretch(node, rows, tag);
   default:
     return false;
   }

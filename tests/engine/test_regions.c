@@ -225,14 +225,14 @@ static void test_print(void **state) {
   tb_program *program;
   check(tb_graph_new(context, &g));
   const tb_value w = tb_input(g, "w", TB_FLOAT32, 2, ((size_t[]){ 8, 8 }));
-  const tb_value x = tb_input(g, "x", TB_FLOAT32, 2, ((size_t[]){ 25, 8 }));
+  const tb_value x = tb_input(g, "x", TB_FLOAT32, 2, ((size_t[]){ 26, 8 }));
   const tb_value y = tb_tanh(g, tb_matmul(g, x, false, w, true));
   tb_value out[3] = { tb_mean(g, tb_square(g, y)), y };
   check(tb_gradient(g, out[0], 1, &w, out + 2));
   check(tb_program_new(context, g, 3, out, &(tb_program_options){ .threads = 2, .tile_rows = 6 }, &program));
   tb_text text = tb_text_new(context);
   check(tb_program_print(program, &text));
-  assert_non_null(strstr(text.data, "25 rows: 4 × 6 + 1, 5 groups, 2 threads"));
+  assert_non_null(strstr(text.data, "26 rows: 1 × 6 + 4 × 5, 5 groups, 2 threads"));
   assert_non_null(strstr(text.data, "1 results by rows, 2 sums over rows"));
   tb_text_free(&text);
   tb_program_free(program);
@@ -301,6 +301,43 @@ static void test_memory(void **state) {
   tb_graph_free(g);
 }
 
+/* ---- replicas ---- */
+
+/* Replicas know nothing of each other: threads share them out even where all of them stay in cache, weights are updated
+ * in place, and no bit depends on it. */
+static void test_replicas_shared_out(void **state) {
+  enum { REPLICAS = 5, ROWS = 96, WIDTH = 48, COUNT = REPLICAS * WIDTH * WIDTH };
+  static float theta[2][COUNT], data[REPLICAS * ROWS * WIDTH], loss[REPLICAS];
+  tb_graph *g;
+  check(tb_graph_new(context, &g));
+  const tb_value w = tb_input(g, "w", TB_FLOAT32, 3, ((size_t[]){ REPLICAS, WIDTH, WIDTH }));
+  const tb_value x = tb_input(g, "x", TB_FLOAT32, 3, ((size_t[]){ REPLICAS, ROWS, WIDTH }));
+  const tb_value y = tb_gelu(g, tb_matmul(g, tb_tanh(g, tb_matmul(g, x, false, w, true)), false, w, false));
+  tb_value gradient, out[2];
+  out[0] = tb_reduce(g, TB_MEAN, tb_square(g, y), 1u << 1 | 1u << 2, false);
+  check(tb_gradient(g, tb_sum(g, out[0]), 1, &w, &gradient));
+  out[1] = tb_subtract(g, w, tb_scale(g, gradient, 0.1));
+  for (size_t i = 0; i < sizeof data / sizeof *data; i++)
+    data[i] = (float)sin(0.7 * (double)i);
+  for (uint32_t threads = 1; threads <= 4; threads++) {
+    float *now = theta[threads > 1];
+    tb_program *program;
+    for (size_t i = 0; i < COUNT; i++)
+      now[i] = (float)cos(1.1 * (double)i);
+    check(tb_program_new(context, g, 2, out, &(tb_program_options){ .threads = threads }, &program));
+    tb_text text = tb_text_new(context);
+    check(tb_program_print(program, &text));
+    assert_int_equal(strstr(text.data, "threads") != NULL, threads > 1);
+    tb_text_free(&text);
+    for (int k = 0; k < 3; k++)
+      check(tb_program_run(program, 2, (const void *[]){ now, data }, 2, (void *[]){ loss, now }));
+    tb_program_free(program);
+    if (threads > 1)
+      assert_memory_equal(theta[0], theta[1], sizeof theta[0]);
+  }
+  tb_graph_free(g);
+}
+
 /* ---- failures ---- */
 
 /* Row i gathers from one table at index[i]; the first index out of range is told. */
@@ -334,9 +371,13 @@ static void test_failure(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_same_bits_of_replicas),
-    cmocka_unit_test(test_same_numbers), cmocka_unit_test(test_print),
-    cmocka_unit_test(test_memory),       cmocka_unit_test(test_tapes),
+    cmocka_unit_test(test_same_bits),
+    cmocka_unit_test(test_same_bits_of_replicas),
+    cmocka_unit_test(test_same_numbers),
+    cmocka_unit_test(test_print),
+    cmocka_unit_test(test_memory),
+    cmocka_unit_test(test_tapes),
+    cmocka_unit_test(test_replicas_shared_out),
     cmocka_unit_test(test_failure),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
