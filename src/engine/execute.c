@@ -160,8 +160,8 @@ void tb_run_norm(const tb_instruction *instruction, tb_frame *frame) {
   void *scratch = tb_at(frame, d->scratch);
   for (size_t s = 0; s < d->batch; s++) {
     if (d->reverse)
-      d->kernel->backward(&d->shape, at[TB_NORM_X], at[TB_NORM_GAIN], at[TB_NORM_BAR], at[TB_NORM_X_BAR],
-                          at[TB_NORM_GAIN_BAR], at[TB_NORM_SHIFT_BAR], scratch);
+      d->kernel->backward(&d->shape, at[TB_NORM_X], at[TB_NORM_GAIN], at[TB_NORM_BAR], at[TB_NORM_REST],
+                          at[TB_NORM_X_BAR], at[TB_NORM_GAIN_BAR], at[TB_NORM_SHIFT_BAR], scratch);
     else
       d->kernel->forward(&d->shape, at[TB_NORM_X], at[TB_NORM_GAIN], at[TB_NORM_SHIFT], at[TB_NORM_OUT], scratch);
     for (int k = 0; k < TB_NORM_ARRAYS; k++)

@@ -3,6 +3,8 @@
  *   c = x − mean(x),  r = 1/√(mean(c²) + ε),  x̂ = c r,  y = x̂ gain + shift
  *   g = ȳ gain,  d = r g + (mean of Σ c g (−r²)(r/2)) 2c,  x̄ = d − mean(d);  gain̄ = Σ ȳ x̂,  shift̄ = Σ ȳ over rows
  *
+ * and where x is read by others too, what reaches it from there is added to d before the mean is taken off.
+ *
  * Reverse is found from the readers of c and of r, one known node after the other. */
 #include "engine/patterns.h"
 
@@ -10,7 +12,7 @@
 
 typedef struct found {
   uint32_t x, centred, inverse, spread, scaled; /* x, c, r, r stretched, x̂ */
-  uint32_t gain, shift, bar;
+  uint32_t gain, shift, bar, rest;              /* rest: added to x̄, or TB_NO_BUFFER */
   uint32_t out, x_bar, gain_bar, shift_bar;
   double epsilon;
   uint32_t last; /* axis */
@@ -229,6 +231,12 @@ static void find_reverse(const tb_matcher *m, found *f) {
   inside(m, f, negative, 1);
   const uint32_t mean = mean_spread(m, f, summed(m, f, negative));
   f->x_bar = reader_of(m, f, d, TB_OP_BINARY, TB_ADD, mean);
+  if (f->fits && f->x_bar == TB_NO_BUFFER) { /* (d + what reaches x another way) − mean(d) */
+    const uint32_t both = reader_of(m, f, d, TB_OP_BINARY, TB_ADD, TB_NO_BUFFER);
+    inside(m, f, both, 1);
+    f->rest = f->fits ? other_operand(m, both, d) : TB_NO_BUFFER;
+    f->x_bar = reader_of(m, f, both, TB_OP_BINARY, TB_ADD, mean);
+  }
   f->fits = f->fits && f->x_bar != TB_NO_BUFFER;
   /* sums over rows, where they are wanted */
   const uint32_t with_bar = times(m, f, f->scaled, f->bar);
@@ -262,8 +270,12 @@ static tb_status lower_norm(tb_planner *p, const tb_pattern *pattern) {
   d->reverse = n->reverse;
   d->batch = r > 2 ? x->dims[0] : 1;
   d->shape = (tb_layer_norm){ .rows = x->dims[r - 2], .cols = x->dims[r - 1], .epsilon = n->epsilon };
-  size_t unused, *const ld[TB_NORM_ARRAYS] = { &d->shape.ld_x,     &unused, &unused, &d->shape.ld_bar, &d->shape.ld_out,
-                                               &d->shape.ld_x_bar, &unused, &unused };
+  size_t unused;
+  size_t *const ld[TB_NORM_ARRAYS] = {
+    [TB_NORM_X] = &d->shape.ld_x,         [TB_NORM_GAIN] = &unused,           [TB_NORM_SHIFT] = &unused,
+    [TB_NORM_BAR] = &d->shape.ld_bar,     [TB_NORM_REST] = &d->shape.ld_rest, [TB_NORM_OUT] = &d->shape.ld_out,
+    [TB_NORM_X_BAR] = &d->shape.ld_x_bar, [TB_NORM_GAIN_BAR] = &unused,       [TB_NORM_SHIFT_BAR] = &unused
+  };
   tb_view views[TB_NORM_ARRAYS];
   tb_status status = TB_OK;
   for (int k = 0; k < TB_NORM_ARRAYS && status == TB_OK; k++) {
@@ -295,6 +307,7 @@ static tb_status claim(tb_matcher *m, const found *f, bool reverse) {
                                            f->gain,
                                            reverse ? TB_NO_BUFFER : f->shift,
                                            reverse ? f->bar : TB_NO_BUFFER,
+                                           reverse ? f->rest : TB_NO_BUFFER,
                                            reverse ? TB_NO_BUFFER : f->out,
                                            reverse ? f->x_bar : TB_NO_BUFFER,
                                            reverse ? f->gain_bar : TB_NO_BUFFER,
@@ -311,13 +324,17 @@ static bool in_order(const found *f, bool reverse) {
   for (int k = 0; k < 3; k++)
     first = yields[k] < first ? yields[k] : first;
   return f->x < f->out && f->gain < f->out && f->shift < f->out &&
-         (!reverse || (f->x < first && f->gain < first && f->bar < first));
+         (!reverse ||
+          (f->x < first && f->gain < first && f->bar < first && (f->rest == TB_NO_BUFFER || f->rest < first)));
 }
 
 tb_status tb_match_norm(tb_matcher *m, uint32_t index) {
-  found f = {
-    .inverse = index, .bar = TB_NO_BUFFER, .x_bar = TB_NO_BUFFER, .gain_bar = TB_NO_BUFFER, .shift_bar = TB_NO_BUFFER
-  };
+  found f = { .inverse = index,
+              .bar = TB_NO_BUFFER,
+              .rest = TB_NO_BUFFER,
+              .x_bar = TB_NO_BUFFER,
+              .gain_bar = TB_NO_BUFFER,
+              .shift_bar = TB_NO_BUFFER };
   if (!is_unary(tb_matched(m, index), TB_RECIPROCAL))
     return TB_OK;
   find_rows(m, &f);

@@ -149,7 +149,8 @@ typedef enum tb_norm_array {
   TB_NORM_X,
   TB_NORM_GAIN,
   TB_NORM_SHIFT,
-  TB_NORM_BAR, /* of out */
+  TB_NORM_BAR,  /* of out */
+  TB_NORM_REST, /* added to x̄ */
   TB_NORM_OUT,
   TB_NORM_X_BAR,
   TB_NORM_GAIN_BAR,

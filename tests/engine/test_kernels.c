@@ -643,7 +643,7 @@ static void test_factor(void **unused) {
 
 typedef struct norm {
   tb_layer_norm shape;
-  bool sums;
+  bool sums, rest;
 } norm;
 
 /* out, then x̄, gain̄ and shift̄, one after the other */
@@ -655,8 +655,9 @@ static void run_norm(const tb_kernels *kernels, void *out, void *user) {
   const char *gain = c, *shift = gain + s->cols * size;
   assert_true(kernels->norm->scratch(s, true) <= MOST);
   kernels->norm->forward(s, a, gain, shift, out, scratch);
-  kernels->norm->backward(s, a, gain, b, x_bar, n->sums ? gain_bar : NULL, n->sums ? gain_bar + s->cols * size : NULL,
-                          scratch);
+  const char *rest = shift + s->cols * size;
+  kernels->norm->backward(s, a, gain, b, n->rest ? rest : NULL, x_bar, n->sums ? gain_bar : NULL,
+                          n->sums ? gain_bar + s->cols * size : NULL, scratch);
 }
 
 static void check_norm(tb_dtype dtype, const norm *n, size_t count) {
@@ -685,8 +686,9 @@ static void check_norm(tb_dtype dtype, const norm *n, size_t count) {
     for (size_t j = 0; j < s->cols; j++) {
       const double x = (get(dtype, a, i * s->ld_x + j) - mean) * r;
       const double g = get(dtype, b, i * s->ld_bar + j) * get(dtype, c, j);
+      const double rest = n->rest ? get(dtype, c, 2 * s->cols + i * s->ld_rest + j) : 0;
       for (size_t t = 0; t < count; t++)
-        near(get(dtype, outputs[t], x_bar + i * s->ld_x_bar + j), r * (g - g_mean - x * moment),
+        near(get(dtype, outputs[t], x_bar + i * s->ld_x_bar + j), r * (g - g_mean - x * moment) + rest,
              (1 + r) * (2 + fabs(x)), tolerance, "layer norm, reverse", t);
     }
   }
@@ -700,13 +702,15 @@ static void check_norm(tb_dtype dtype, const norm *n, size_t count) {
 static void test_norm(void **unused) {
   for (int i = 0; i < 80; i++) {
     const tb_dtype dtype = dtypes[i % 2];
-    norm n = { .shape = { .rows = 1 + some_size(), .cols = 1 + some_size(), .epsilon = 1e-3 }, .sums = below(4) > 0 };
-    size_t *const ld[] = { &n.shape.ld_x, &n.shape.ld_out, &n.shape.ld_bar, &n.shape.ld_x_bar };
-    for (int k = 0; k < 4; k++)
+    norm n = { .shape = { .rows = 1 + some_size(), .cols = 1 + some_size(), .epsilon = 1e-3 },
+               .sums = below(4) > 0,
+               .rest = below(2) };
+    size_t *const ld[] = { &n.shape.ld_x, &n.shape.ld_out, &n.shape.ld_bar, &n.shape.ld_x_bar, &n.shape.ld_rest };
+    for (int k = 0; k < 5; k++)
       *ld[k] = n.shape.cols + (below(2) ? 0 : below(4));
     fill(dtype, a, n.shape.rows * n.shape.ld_x);
     fill(dtype, b, n.shape.rows * n.shape.ld_bar);
-    fill(dtype, c, 2 * n.shape.cols);
+    fill(dtype, c, 2 * n.shape.cols + n.shape.rows * n.shape.ld_rest);
     const size_t elements = n.shape.rows * (n.shape.ld_out + n.shape.ld_x_bar) + 2 * n.shape.cols;
     fill(dtype, before, elements);
     check_norm(dtype, &n, run_tables(dtype, run_norm, &n, elements * size_of(dtype), before));

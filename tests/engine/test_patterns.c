@@ -205,27 +205,28 @@ static void test_no_attention(void **unused) {
 /* ---- layer norm ---- */
 
 /* Before a product and behind a sum, as in a transformer, R copies of the parameters. */
-static tb_value normed(form *f, size_t replicas, size_t width) {
+static tb_value normed(form *f, size_t replicas, size_t width, bool residual) {
   tb_graph *g = f->graph;
   const tb_value x = input(f, 3, (size_t[]){ replicas, 37, width }),
                  gain = input(f, 3, (size_t[]){ replicas, 1, width });
   const tb_value shift = input(f, 3, (size_t[]){ replicas, 1, width });
-  const tb_value w = input(f, 3, (size_t[]){ replicas, width, 4 });
+  const tb_value w = input(f, 3, (size_t[]){ replicas, width, width });
   const tb_value h = tb_add(g, x, tb_tanh(g, x));
   const tb_value centred = tb_subtract(g, h, tb_reduce(g, TB_MEAN, h, 1u << 2, true));
   const tb_value variance = tb_reduce(g, TB_MEAN, tb_square(g, centred), 1u << 2, true);
   const tb_value scale = tb_reciprocal(g, tb_sqrt(g, tb_shift(g, variance, 1e-3)));
   const tb_value y = tb_add(g, tb_multiply(g, tb_multiply(g, centred, scale), gain), shift);
-  return tb_scale(g, tb_matmul(g, y, false, w, false), 0.3);
+  const tb_value out = tb_scale(g, tb_matmul(g, y, false, w, false), 0.3);
+  return residual ? tb_add(g, h, out) : out;
 }
 static tb_value wide_norm(form *f) {
-  return normed(f, 1, 32);
+  return normed(f, 1, 32, false);
 }
 static tb_value narrow_norm(form *f) {
-  return normed(f, 1, 5);
+  return normed(f, 1, 5, true);
 }
 static tb_value norms(form *f) {
-  return normed(f, 2, 10);
+  return normed(f, 2, 10, true);
 }
 
 static void test_norm(void **unused) {

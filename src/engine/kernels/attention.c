@@ -261,7 +261,7 @@ static void forward(const tb_attention *a, const void *q, const void *k, const v
 static void turn_square(const real *a, real *out) {
   for (int r = 0; r < BLOCK; r += LANES)
     for (int c = 0; c < BLOCK; c += LANES)
-      transpose_block(false, LANES, LANES, a + r * BLOCK + c, BLOCK, out + c * BLOCK + r, BLOCK);
+      transpose_square(a + r * BLOCK + c, BLOCK, out + c * BLOCK + r, BLOCK);
 }
 
 /* s̄ in place of w̄ = ō vᵀ, zeros up to a whole number of blocks; inverse becomes 1/sum. */

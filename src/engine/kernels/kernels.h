@@ -122,14 +122,14 @@ typedef struct tb_kernel_attention {
 /* Layer norm of rows: out = (x − mean)/√(var + ε) times gain[cols] plus shift[cols], and from bar, the cotangent of
  * out, those of x, gain and shift (summed over rows; NULL: not wanted).  scratch: elements, of either. */
 typedef struct tb_layer_norm {
-  size_t rows, cols, ld_x, ld_out, ld_bar, ld_x_bar;
+  size_t rows, cols, ld_x, ld_out, ld_bar, ld_rest, ld_x_bar;
   double epsilon;
 } tb_layer_norm;
 typedef struct tb_kernel_norm {
   size_t (*scratch)(const tb_layer_norm *, bool reverse);
   void (*forward)(const tb_layer_norm *, const void *x, const void *gain, const void *shift, void *out, void *scratch);
-  void (*backward)(const tb_layer_norm *, const void *x, const void *gain, const void *bar, void *x_bar, void *gain_bar,
-                   void *shift_bar, void *scratch);
+  void (*backward)(const tb_layer_norm *, const void *x, const void *gain, const void *bar, const void *rest,
+                   void *x_bar, void *gain_bar, void *shift_bar, void *scratch);
 } tb_kernel_norm;
 
 typedef struct tb_kernels {

@@ -1,18 +1,35 @@
 /* Moving numbers: transposes in squares of registers, gather, and its transpose. */
 #include "engine/kernels/transpose.h"
 
+/* Apart, so that each keeps its addresses in registers. */
+#define APART static __attribute__((noinline)) void
+
+APART whole_square(const real *a, size_t lda, real *out, size_t ldo) {
+  transpose_square(a, lda, out, ldo);
+}
+
+APART part_of_square(size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
+  transpose_part(rows, cols, a, lda, out, ldo);
+}
+
+APART low_rows(size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
+  transpose_low(rows, cols, a, lda, out, ldo);
+}
+
 void NAME(transpose)(size_t rows, size_t cols, const void *a_, size_t lda, void *out_, size_t ldo) {
   const real *a = a_;
   real *out = out_;
   for (size_t r = 0; r < rows; r += LANES)
     for (size_t c = 0; c < cols; c += LANES) {
       const size_t m = rows - r < LANES ? rows - r : LANES, n = cols - c < LANES ? cols - c : LANES;
-      if (m == LANES && n == LANES)
-        transpose_block(false, LANES, LANES, a + r * lda + c, lda, out + c * ldo + r, ldo);
-      else if (m < LANES)
-        transpose_low(m, n, a + r * lda + c, lda, out + c * ldo + r, ldo);
+      const real *from = a + r * lda + c;
+      real *to = out + c * ldo + r;
+      if (m < LANES)
+        low_rows(m, n, from, lda, to, ldo);
+      else if (n < LANES)
+        part_of_square(m, n, from, lda, to, ldo);
       else
-        transpose_block(true, m, n, a + r * lda + c, lda, out + c * ldo + r, ldo);
+        whole_square(from, lda, to, ldo);
     }
 }
 

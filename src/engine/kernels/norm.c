@@ -85,8 +85,8 @@ static void add_up(size_t cols, const real *sums, real *out) {
   }
 }
 
-static void backward(const tb_layer_norm *n, const void *x_, const void *gain, const void *bar_, void *x_bar,
-                     void *gain_bar, void *shift_bar, void *scratch) {
+static void backward(const tb_layer_norm *n, const void *x_, const void *gain, const void *bar_, const void *rest,
+                     void *x_bar, void *gain_bar, void *shift_bar, void *scratch) {
   const size_t cols = n->cols;
   real *x = scratch, *bar = x + cols * BLOCK, *gains = bar + cols * BLOCK, *shifts = gains + cols * BLOCK;
   real r[BLOCK] ALIGNED;
@@ -101,6 +101,10 @@ static void backward(const tb_layer_norm *n, const void *x_, const void *gain, c
       shifts[k] += bar[k];
     }
     pull_back(cols, gain, x, r, bar);
+    if (rest) {
+      turn_in(count, cols, (const real *)rest + i * n->ld_rest, n->ld_rest, x);
+      LOOP for (size_t k = 0; k < cols * BLOCK; k++) bar[k] += x[k];
+    }
     NAME(transpose)(cols, count, bar, BLOCK, (real *)x_bar + i * n->ld_x_bar, n->ld_x_bar);
   }
   add_up(cols, gains, gain_bar);

@@ -23,23 +23,24 @@ typedef __m128d quad;
 INLINE quad load_quad(const real *p, bool part, size_t count) {
   if (!part)
     return QUAD_LOAD(p);
-  real t[QUAD] = { 0 };
 #if defined(__AVX512F__) && TB_REAL_BITS == 32
-  return _mm_maskz_loadu_ps((__mmask8)((1u << (count < QUAD ? count : QUAD)) - 1), p);
+  return _mm_maskz_loadu_ps((__mmask8)((1u << count) - 1), p);
 #elif defined(__AVX512F__)
-  return _mm_maskz_loadu_pd((__mmask8)((1u << (count < QUAD ? count : QUAD)) - 1), p);
-#endif
-  for (size_t i = 0; i < count && i < QUAD; i++)
+  return _mm_maskz_loadu_pd((__mmask8)((1u << count) - 1), p);
+#else
+  real t[QUAD] = { 0 };
+  for (size_t i = 0; i < count; i++)
     t[i] = p[i];
   return QUAD_LOAD(t);
+#endif
 }
 
-/* 16 bytes of the rows first, first + QUAD, … */
-INLINE vector load_strip(size_t first, bool part, size_t rows, size_t cols, const real *a, size_t lda) {
+/* 16 bytes, of which count are there, of the rows at a, a + QUAD rows, …; of the first rows only */
+INLINE vector load_strip(bool part, size_t rows, size_t count, const real *a, size_t lda) {
   quad q[LANES / QUAD];
   UNROLL for (int l = 0; l < LANES / QUAD; l++) {
-    const size_t row = first + (size_t)(l * QUAD);
-    q[l] = load_quad(a + row * lda, part, row < rows ? cols : 0);
+    q[l] = load_quad(a, part, (size_t)(l * QUAD) < rows ? count : 0);
+    a += QUAD * lda;
   }
 #if TB_REAL_BITS == 32 && defined(__AVX512F__)
   const __m512 half = _mm512_insertf32x4(_mm512_castps128_ps512(q[0]), q[1], 1);
@@ -83,38 +84,63 @@ INLINE void turn_strip(const vector t[QUAD], vector out[QUAD]) {
 #endif
 }
 
+/* A strip of a whole square; rows are addressed one from the other, which keeps addresses few. */
 INLINE void transpose_strip(bool part, size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
   vector t[QUAD], turned[QUAD];
-  UNROLL for (int i = 0; i < QUAD; i++) t[i] = load_strip((size_t)i, part, rows, cols, a, lda);
+  UNROLL for (int i = 0; i < QUAD; i++) {
+    t[i] = load_strip(part, rows > (size_t)i ? rows - (size_t)i : 0, cols < QUAD ? cols : QUAD, a, lda);
+    a += lda;
+  }
   turn_strip(t, turned);
   UNROLL for (int i = 0; i < QUAD; i++) {
     if (part && (size_t)i >= cols)
       return;
     if (!part || rows == LANES)
-      store(out + (size_t)i * ldo, turned[i]);
+      store(out, turned[i]);
     else
-      store_part(out + (size_t)i * ldo, turned[i], rows);
+      store_part(out, turned[i], rows);
+    out += ldo;
   }
 }
 
-INLINE void transpose_block(bool part, size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
-  UNROLL for (size_t first = 0; first < LANES; first += QUAD) {
-    if (!part || (rows == LANES && first + QUAD <= cols))
-      transpose_strip(false, LANES, QUAD, a + first, lda, out + first * ldo, ldo);
-    else if (first < cols)
-      transpose_strip(true, rows, cols - first, a + first, lda, out + first * ldo, ldo);
+INLINE void transpose_square(const real *a, size_t lda, real *out, size_t ldo) {
+  UNROLL for (int strip = 0; strip < LANES / QUAD; strip++) {
+    transpose_strip(false, LANES, QUAD, a, lda, out, ldo);
+    a += QUAD;
+    out += QUAD * ldo;
   }
 }
 
-INLINE void store_quad(real *p, quad q, bool part, size_t count) {
-  if (!part) {
+INLINE void transpose_part(size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
+  if (rows == LANES)
+    for (; cols >= QUAD; cols -= QUAD) {
+      transpose_strip(false, LANES, QUAD, a, lda, out, ldo);
+      a += QUAD;
+      out += QUAD * ldo;
+    }
+  for (; cols > 0; cols -= cols < QUAD ? cols : QUAD) {
+    transpose_strip(true, rows, cols, a, lda, out, ldo);
+    a += QUAD;
+    out += QUAD * ldo;
+  }
+}
+
+INLINE void store_quad(real *p, quad q, int count) {
+#if TB_REAL_BITS == 32
+  if (count == QUAD)
     QUAD_STORE(p, q);
-    return;
-  }
-  real t[QUAD];
-  QUAD_STORE(t, q);
-  for (size_t i = 0; i < count; i++)
-    p[i] = t[i];
+  if (count == 2 || count == 3)
+    _mm_storel_pi((__m64 *)(void *)p, q);
+  if (count == 1)
+    _mm_store_ss(p, q);
+  if (count == 3)
+    _mm_store_ss(p + 2, _mm_movehl_ps(q, q));
+#else
+  if (count == QUAD)
+    QUAD_STORE(p, q);
+  else
+    _mm_store_sd(p, q);
+#endif
 }
 
 INLINE quad quad_of(vector v, int l) {
@@ -135,19 +161,19 @@ INLINE quad quad_of(vector v, int l) {
 #endif
 }
 
-/* At most QUAD rows, which leave as 16 bytes of each row of out. */
-INLINE void transpose_quad(bool part, size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
+/* At most QUAD rows, which leave as 16 bytes or less of each row of out. */
+INLINE void transpose_quad(int rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
   vector t[QUAD], turned[QUAD];
   UNROLL for (int i = 0; i < QUAD; i++) {
-    const real *row = a + (size_t)i * lda;
-    t[i] = part && (size_t)i >= rows ? (vector){ 0 } : cols == LANES ? load(row) : load_part(row, cols);
+    t[i] = i >= rows ? (vector){ 0 } : cols == LANES ? load(a) : load_part(a, cols);
+    a += lda;
   }
   turn_strip(t, turned);
   UNROLL for (int l = 0; l < LANES / QUAD; l++) {
     UNROLL for (int i = 0; i < QUAD; i++) {
       if ((size_t)(l * QUAD + i) >= cols)
         return;
-      store_quad(out, quad_of(turned[i], l), part, rows);
+      store_quad(out, quad_of(turned[i], l), rows);
       out += ldo;
     }
   }
@@ -155,11 +181,17 @@ INLINE void transpose_quad(bool part, size_t rows, size_t cols, const real *a, s
 
 /* Fewer rows than LANES */
 INLINE void transpose_low(size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
-  size_t first = 0;
-  for (; first + QUAD <= rows; first += QUAD)
-    transpose_quad(false, QUAD, cols, a + first * lda, lda, out + first, ldo);
-  if (first < rows)
-    transpose_quad(true, rows - first, cols, a + first * lda, lda, out + first, ldo);
+  for (; rows >= QUAD; rows -= QUAD) {
+    transpose_quad(QUAD, cols, a, lda, out, ldo);
+    a += QUAD * lda;
+    out += QUAD;
+  }
+  if (rows == 1)
+    transpose_quad(1, cols, a, lda, out, ldo);
+  else if (rows == 2)
+    transpose_quad(2, cols, a, lda, out, ldo);
+  else if (rows == 3)
+    transpose_quad(3, cols, a, lda, out, ldo);
 }
 #else
 INLINE void transpose_low(size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
@@ -168,15 +200,9 @@ INLINE void transpose_low(size_t rows, size_t cols, const real *a, size_t lda, r
       out[j * ldo + i] = a[i * lda + j];
 }
 
-/* A square of LANES × LANES: each stage interleaves row i with row i + LANES/2, which turns the index by one bit. */
-INLINE void transpose_block(bool part, size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
+/* Each stage interleaves row i with row i + LANES/2, which turns the index by one bit. */
+INLINE void transpose_square(const real *a, size_t lda, real *out, size_t ldo) {
   vector r[LANES], s[LANES];
-  if (part) {
-    for (size_t i = 0; i < rows; i++)
-      for (size_t j = 0; j < cols; j++)
-        out[j * ldo + i] = a[i * lda + j];
-    return;
-  }
   UNROLL for (int i = 0; i < LANES; i++) r[i] = load(a + (size_t)i * lda);
   UNROLL for (int stage = 1; stage < LANES; stage *= 2) {
     UNROLL for (int i = 0; i < LANES / 2; i++) {
@@ -186,6 +212,10 @@ INLINE void transpose_block(bool part, size_t rows, size_t cols, const real *a, 
     UNROLL for (int i = 0; i < LANES; i++) r[i] = s[i];
   }
   UNROLL for (int i = 0; i < LANES; i++) store(out + (size_t)i * ldo, r[i]);
+}
+
+INLINE void transpose_part(size_t rows, size_t cols, const real *a, size_t lda, real *out, size_t ldo) {
+  transpose_low(rows, cols, a, lda, out, ldo);
 }
 #endif
 
