@@ -7,14 +7,14 @@
 #include "io/csv.h"
 
 /* The header must read x1,…,xd,y: a mistaken column is a mistaken experiment. */
-static tb_status check_header(tb_context *context, const tb_table *table) {
+tb_status problem_check_header(tb_context *context, const tb_table *table) {
   const char *path = table->path;
   char place[512], expected[32];
   size_t d = table->cols - 1;
   long label = tb_table_column(table, "y");
   snprintf(place, sizeof place, "%.480s:1:1", path);
   if (label < 0)
-    return tb_fail(context, TB_BAD_DATA, place, "the header is x1,...,xd,y and y holds the labels -1 and 1",
+    return tb_fail(context, TB_BAD_DATA, place, "the header is x1,...,xd,y",
                    "no column y among the %zu columns", table->cols);
   if ((size_t)label != d)
     return tb_fail(context, TB_BAD_DATA, place, "the header is x1,...,xd,y",
@@ -51,7 +51,7 @@ tb_status tb_classification_read(tb_context *context, const char *path, bool bia
   tb_table *table = NULL;
   tb_classification *p = NULL;
   tb_status status = tb_csv_read(context, path, &table);
-  if (status || (status = check_header(context, table)))
+  if (status || (status = problem_check_header(context, table)))
     goto done;
   if (table->rows == 0) {
     status =

@@ -31,7 +31,37 @@ static tb_status predictor_velocity(tb_natural *s, double *v, tb_solution *found
   return status;
 }
 
-/* β' of the population's: (a + λ)⁻¹ across β and (c + λ)⁻¹ along it; square loss has a = c = 1 */
+/* v = F⁻¹ pull, F = a across β and c along it; returns its condition. */
+static double invert_bernoulli(const tb_natural *s, double *v) {
+  const size_t d = s->d;
+  const double rho = tb_norm(d, s->beta);
+  double across, along, projection = 0.0; /* β̂·pull */
+  tb_population_fisher(rho, &across, &along);
+  across += s->damping;
+  along += s->damping;
+  for (size_t j = 0; j < d && rho > 0; j++)
+    projection += s->beta[j] / rho * s->pull[j];
+  for (size_t j = 0; j < d; j++) {
+    const double part = rho > 0 ? projection * (s->beta[j] / rho) : 0.0;
+    v[j] = (s->pull[j] - part) / across + part / along;
+  }
+  return d > 1 ? fmax(across / along, along / across) : 1.0;
+}
+
+/* v = (Σ + λ)⁻¹ pull */
+static double invert_covariance(const tb_natural *s, double *v) {
+  const double *covariance = tb_objective_covariance(s->objective);
+  double least = INFINITY, most = 0.0;
+  for (size_t j = 0; j < s->d; j++) {
+    const double variance = (covariance ? covariance[j] : 1.0) + s->damping;
+    v[j] = s->pull[j] / variance;
+    least = fmin(least, variance);
+    most = fmax(most, variance);
+  }
+  return most / least;
+}
+
+/* β' of the population's: (a + λ)⁻¹ across β and (c + λ)⁻¹ along it; square loss: (Σ + λ)⁻¹, Σ the inputs' covariance */
 static tb_status population_velocity(tb_natural *s, const double *theta, double *v, tb_solution *found) {
   const size_t n = s->n, d = s->d;
   tb_status status = tb_objective_predictor(s->objective, theta, s->beta, NULL);
@@ -39,21 +69,11 @@ static tb_status population_velocity(tb_natural *s, const double *theta, double 
     return status;
   tb_objective_residual(s->objective, s->f, s->row, &found->log_scale);
   tb_gemv(true, n, d, 1.0, tb_objective_x(s->objective), s->row, 0.0, s->pull);
-  const double rho = tb_norm(d, s->beta);
-  double across = 1.0, along = 1.0;
   if (tb_objective_loss_kind(s->objective) == TB_LOSS_LOGISTIC)
-    tb_population_fisher(rho, &across, &along);
-  across += s->damping;
-  along += s->damping;
-  double projection = 0.0; /* β̂·pull */
-  for (size_t j = 0; j < d && rho > 0; j++)
-    projection += s->beta[j] / rho * s->pull[j];
-  for (size_t j = 0; j < d; j++) {
-    const double part = rho > 0 ? projection * (s->beta[j] / rho) : 0.0;
-    v[j] = (s->pull[j] - part) / across + part / along;
-  }
+    found->condition = invert_bernoulli(s, v);
+  else
+    found->condition = invert_covariance(s, v);
   found->rank = d;
-  found->condition = d > 1 ? fmax(across / along, along / across) : 1.0;
   if (!isfinite(found->log_scale)) /* no residual at all */
     found->log_scale = 0.0;
   return TB_OK;

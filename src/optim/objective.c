@@ -56,7 +56,7 @@ struct tb_objective {
   tb_dtype dtype;
   size_t n, d, p;
   size_t row_block, beta_block; /* rows of J, of D computed at once */
-  double *x, *y;
+  double *x, *y, *covariance;
   double *x_block, *mask; /* [row_block×(d + 1)]: x and f of a last, padded block; [beta_block×d] */
   double *jacobian_block; /* last block of J or D, which may be longer than what is left */
   compiled programs[PROGRAMS];
@@ -546,6 +546,7 @@ void tb_objective_free(tb_objective *o) {
   tb_release(o->context, o->widths);
   tb_release(o->context, o->x);
   tb_release(o->context, o->y);
+  tb_release(o->context, o->covariance);
   tb_release(o->context, o->x_block);
   tb_release(o->context, o->mask);
   tb_release(o->context, o->jacobian_block);
@@ -587,4 +588,15 @@ const double *tb_objective_y(const tb_objective *o) {
 
 bool tb_objective_has_predictor(const tb_objective *o) {
   return o->has_structure || o->model->predictor != NULL;
+}
+
+tb_status tb_objective_set_covariance(tb_objective *o, const double *covariance) {
+  if (!o->covariance && !(o->covariance = tb_allocate(o->context, o->d, sizeof *o->covariance)))
+    return TB_NO_MEMORY;
+  memcpy(o->covariance, covariance, o->d * sizeof *covariance);
+  return TB_OK;
+}
+
+const double *tb_objective_covariance(const tb_objective *o) {
+  return o->covariance;
 }

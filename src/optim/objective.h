@@ -26,6 +26,10 @@ tb_dtype tb_objective_dtype(const tb_objective *);
 const double *tb_objective_x(const tb_objective *);
 const double *tb_objective_y(const tb_objective *);
 bool tb_objective_has_predictor(const tb_objective *);
+/* The population's inputs, x ~ N(0, diag covariance[d]) (copied; square loss), for the Fisher matrix over them; without
+ * it N(0, I). */
+tb_status tb_objective_set_covariance(tb_objective *, const double *covariance);
+const double *tb_objective_covariance(const tb_objective *); /* NULL: I */
 
 /* f[n] */
 tb_status tb_objective_outputs(tb_objective *, const double *theta, double *f);

@@ -294,8 +294,10 @@ static tb_status flow_state(flowing *w, tb_path_state *state) {
     tb_context_clear(s->context);
   else if (status)
     return status;
-  else if (s->d > 0)
-    state->velocity = w->velocity_beta;
+  else {
+    state->direction = w->velocity;
+    state->velocity = s->d > 0 ? w->velocity_beta : NULL;
+  }
   if (s->method->natural)
     state->report = tb_trajectory_report(w->trajectory, false);
   return TB_OK;

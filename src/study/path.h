@@ -10,6 +10,7 @@ typedef struct tb_path_state {
   double t, log_t;
   const double *theta;      /* p */
   const double *velocity;   /* d: any positive multiple of dβ/dt or of the last step; NULL: there is none */
+  const double *direction;  /* p: any positive multiple of dθ/dt of a flow; NULL: there is none */
   tb_natural_report report; /* of natural gradients; rank 0: there is none */
 } tb_path_state;
 

@@ -38,8 +38,8 @@ static const tb_option options[] = {
     "predictor b1,...,bd to start from (linear, diagonal); unset: what init= gives", "β(0) = start", NULL },
 };
 
-static const tb_option_table problem_options = { "separable classification", options, COUNT(options) };
-static const tb_option_table *const tables[] = { &tb_common_options, &tb_optimiser_options, &problem_options };
+const tb_option_table separable_options = { "separable classification", options, COUNT(options) };
+static const tb_option_table *const tables[] = { &tb_common_options, &tb_optimiser_options, &separable_options };
 
 /* ---- data ---- */
 
@@ -184,9 +184,10 @@ tb_status separable_start(separable *s) {
   s->theta = tb_arena_allocate(s->arena, s->p, sizeof(double));
   s->f = tb_arena_allocate(s->arena, s->n, sizeof(double));
   s->margins = tb_arena_allocate(s->arena, s->n, sizeof(double));
+  s->start_margins = tb_arena_allocate(s->arena, s->n, sizeof(double));
   s->beta = tb_arena_allocate(s->arena, s->d, sizeof(double));
   s->descent = tb_arena_allocate(s->arena, s->d, sizeof(double));
-  if (!s->theta || !s->f || !s->margins || !s->beta || !s->descent)
+  if (!s->theta || !s->f || !s->margins || !s->start_margins || !s->beta || !s->descent)
     return TB_NO_MEMORY;
   const double *start;
   size_t given = tb_config_reals(s->config, "start", &start);
@@ -198,11 +199,13 @@ tb_status separable_start(separable *s) {
                               s->problem->y, &s->objective);
   if (status || (!s->has_predictor && s->problem->teacher && (status = make_fresh_points(s))))
     return status;
+  double log_loss, margin;
+  if ((status = separable_look(s, s->theta, &log_loss, &margin)))
+    return status;
+  memcpy(s->start_margins, s->margins, s->n * sizeof(double));
   if (!s->has_predictor)
     return TB_OK;
-  double log_loss, margin;
-  if ((status = separable_look(s, s->theta, &log_loss, &margin)) ||
-      (status = tb_objective_predictor(s->objective, s->theta, s->beta, NULL)))
+  if ((status = tb_objective_predictor(s->objective, s->theta, s->beta, NULL)))
     return status;
   return tb_limits_new(s->context, s->problem, s->beta, s->margins, &s->limits);
 }
@@ -235,7 +238,7 @@ tb_status separable_require(separable *s, tb_limits *limits) {
 
 /* ---- the record's functions ---- */
 
-static tb_status check(tb_context *context, const tb_config *config) {
+tb_status separable_check(tb_context *context, const tb_config *config) {
   separable s;
   tb_limits *limits = NULL;
   tb_status status = separable_open(&s, context, config);
@@ -252,7 +255,7 @@ static tb_status check(tb_context *context, const tb_config *config) {
 
 /* Evaluations of a flow as measured on the shipped studies; a gradient is 3 passes over the model's n·p products, a
  * natural gradient also a kernel (n²p) and a factorisation. */
-static tb_status estimate(tb_context *context, const tb_config *config, tb_estimate *out) {
+tb_status separable_estimate(tb_context *context, const tb_config *config, tb_estimate *out) {
   separable s;
   tb_status status = separable_open(&s, context, config);
   if (!status) {
@@ -281,7 +284,7 @@ static tb_status measure(void *s, const tb_path_state *state, tb_metrics *metric
   return separable_measure(s, state, metrics);
 }
 
-static tb_status run(tb_run *run) {
+tb_status separable_run(tb_run *run) {
   separable s;
   tb_context *context = tb_run_context(run);
   tb_status status = separable_open(&s, context, tb_run_config(run));
@@ -343,7 +346,7 @@ const tb_study tb_study_separable = {
   .n_metrics = SEPARABLE_METRICS,
   .claims = separable_claims,
   .n_claims = SEPARABLE_CLAIMS,
-  .check = check,
-  .estimate = estimate,
-  .run = run,
+  .check = separable_check,
+  .estimate = separable_estimate,
+  .run = separable_run,
 };

@@ -24,6 +24,7 @@ typedef struct separable {
   tb_objective *objective;
   tb_objective *fresh;                  /* a thousand new points of the teacher, for a model without a predictor */
   double *theta;                        /* p: the start */
+  double *start_margins;                /* n: of the start */
   tb_limits *limits;                    /* NULL without a predictor */
   double *f, *margins, *beta, *descent; /* n, n, d, d: scratch of the measurement */
 } separable;
@@ -38,14 +39,22 @@ void separable_close(separable *);
 /* TB_BAD_DATA with the certificate where a margin is asked for that no predictor can have. */
 tb_status separable_require(separable *, tb_limits *);
 
+/* The margin at time t of a training point under natural gradient flow with independent rows, from its start: log((1 +
+ * e^m) e^t − 1), for any size of m and t. */
+double separable_law_margin(double start, double t);
 /* Every metric of a state.  TB_FAILED when outputs are not finite. */
 tb_status separable_measure(separable *, const tb_path_state *, tb_metrics *);
 /* log loss and least margin alone. */
 tb_status separable_look(separable *, const double *theta, double *log_loss, double *margin);
 
-enum { SEPARABLE_METRICS = 27, SEPARABLE_CLAIMS = 57 };
+enum { SEPARABLE_METRICS = 29, SEPARABLE_CLAIMS = 57 };
 extern const tb_metric separable_metrics[SEPARABLE_METRICS];
 extern const tb_claim *const separable_claims[SEPARABLE_CLAIMS];
+/* What the study is made of, for `nonlinear`, which is the same with a nonlinear network. */
+extern const tb_option_table separable_options;
+tb_status separable_check(tb_context *, const tb_config *);
+tb_status separable_estimate(tb_context *, const tb_config *, tb_estimate *);
+tb_status separable_run(tb_run *);
 extern const tb_study tb_study_separable;
 
 #endif

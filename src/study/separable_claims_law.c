@@ -9,12 +9,6 @@
 #include "num/linear.h"
 #include "study/separable_claims.h"
 
-/* log((1 + e^{m₀}) e^t − 1), for any size of m₀ and t. */
-static double law_margin(double start, double t) {
-  double lift = t + tb_softplus_scalar(start);
-  return lift > 0.5 ? lift + log1p(-exp(-lift)) : log(expm1(lift));
-}
-
 static double relative_error(double value, double reference) {
   return fabs(value - reference) / fmax(1, fabs(reference));
 }
@@ -48,8 +42,7 @@ static tb_status measure_margin_law(tb_context *context, const tb_outcome *outco
     const tb_metrics *point = evidence_point(&e, k);
     const double *m = evidence_vector(point, "margins", e.n);
     for (size_t i = 0; i < e.n; i++) {
-      double expected =
-          tb_metrics_get(point, "t") > 0 ? law_margin(e.margins0[i], tb_metrics_get(point, "t")) : e.margins0[i];
+      double expected = separable_law_margin(e.margins0[i], tb_metrics_get(point, "t"));
       *value = fmax(*value, m ? relative_error(m[i], expected) : INFINITY);
     }
   }
@@ -174,7 +167,7 @@ static tb_status measure_ray(tb_context *context, const tb_outcome *outcome, dou
   }
   for (size_t k = 0; k < e.points; k++) {
     const double *beta = evidence_vector(evidence_point(&e, k), "beta", e.d);
-    double t = tb_metrics_get(evidence_point(&e, k), "t"), along = t > 0 ? law_margin(0, t) : 0;
+    double t = tb_metrics_get(evidence_point(&e, k), "t"), along = t > 0 ? separable_law_margin(0, t) : 0;
     for (size_t j = 0; j < e.d; j++)
       *value = fmax(*value, beta ? relative_error(beta[j], along * slope[j]) : INFINITY);
   }
@@ -202,7 +195,7 @@ static tb_status closed_form(const evidence *e, double t, double *out) {
   if (!change)
     return TB_NO_MEMORY;
   for (size_t i = 0; i < e->n; i++)
-    change[i] = e->problem->y[i] * (t > 0 ? law_margin(e->margins0[i], t) - e->margins0[i] : 0);
+    change[i] = e->problem->y[i] * (t > 0 ? separable_law_margin(e->margins0[i], t) - e->margins0[i] : 0);
   tb_status status = tb_least_squares(e->context, e->n, e->d, e->problem->x, 1, change, 0, out, NULL, NULL);
   for (size_t j = 0; !status && j < e->d; j++)
     out[j] += e->beta0[j];

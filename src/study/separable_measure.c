@@ -18,6 +18,12 @@ const tb_metric separable_metrics[] = {
   { "log_loss", "", "natural logarithm of the loss; right where the loss is below 1e-308", NULL, NULL },
   { "min_margin", "", "least margin", "min_i m_i", NULL },
   { "margins", "", "margins of all points", "m_i = y_i f(x_i)", NULL },
+  { "law_error", "",
+    "undamped natural gradient flow over the training inputs: worst margin against the law that holds where their rows "
+    "are independent, relative",
+    "m_i(t) = log((1 + e^{m_i(0)}) e^t − 1)", PAPER },
+  { "law_rate_error", "", "the same of the velocity: spread of the margins' rates over those of the law, relative",
+    "m_i'/(1 + e^{−m_i})", PAPER },
   { "beta", "", "predictor (none for mlp)", "f(x) = β·x", NULL },
   { "velocity", "", "unit vector along dβ/dt, or along the last step; NaN before the first step", NULL, NULL },
   { "rank", "", "rank of the weighted system that the natural gradient solved; of X for other methods", NULL, NULL },
@@ -166,6 +172,40 @@ static tb_status measure_rank(separable *s, const tb_path_state *state, tb_metri
   return status ? status : tb_metrics_real(metrics, "condition", report.condition);
 }
 
+double separable_law_margin(double start, double t) {
+  double lift = t + tb_softplus_scalar(start);
+  return !(t > 0) ? start : lift > 0.5 ? lift + log1p(-exp(-lift)) : log(expm1(lift));
+}
+
+/* Largest less smallest of m_i'/(1 + e^{−m_i}), relative to the largest: 0 where all rows are independent. */
+static tb_status measure_law_rate(separable *s, const tb_path_state *state, tb_metrics *metrics) {
+  double *rate = tb_allocate(s->context, s->n, sizeof *rate), least = INFINITY, most = 0;
+  if (!rate)
+    return TB_NO_MEMORY;
+  tb_status status = tb_objective_push(s->objective, state->theta, state->direction, rate);
+  for (size_t i = 0; !status && i < s->n; i++) {
+    double ratio = s->problem->y[i] * rate[i] * exp(-tb_softplus_scalar(-s->margins[i])); /* σ(m) = 1/(1 + e^{−m}) */
+    least = fmin(least, ratio);
+    most = fmax(most, fabs(ratio));
+  }
+  tb_release(s->context, rate);
+  return status ? status : tb_metrics_real(metrics, "law_rate_error", (most - least) / most);
+}
+
+static tb_status measure_law(separable *s, const tb_path_state *state, tb_metrics *metrics) {
+  bool lawful = s->method->flow && s->method->natural && s->options.damping == 0 &&
+                (s->options.fisher == TB_FISHER_PREDICTOR || s->options.fisher == TB_FISHER_PARAMETER);
+  double worst = 0;
+  if (!lawful)
+    return TB_OK;
+  for (size_t i = 0; i < s->n; i++) {
+    double expected = separable_law_margin(s->start_margins[i], state->t);
+    worst = fmax(worst, fabs(s->margins[i] - expected) / fmax(1, fabs(expected)));
+  }
+  tb_status status = tb_metrics_real(metrics, "law_error", worst);
+  return status || !state->direction ? status : measure_law_rate(s, state, metrics);
+}
+
 tb_status separable_measure(separable *s, const tb_path_state *state, tb_metrics *metrics) {
   double log_loss, margin;
   tb_status status = separable_look(s, state->theta, &log_loss, &margin);
@@ -174,7 +214,8 @@ tb_status separable_measure(separable *s, const tb_path_state *state, tb_metrics
       (status = tb_metrics_real(metrics, "loss", exp(log_loss))) ||
       (status = tb_metrics_real(metrics, "log_loss", log_loss)) ||
       (status = tb_metrics_real(metrics, "min_margin", margin)) ||
-      (status = tb_metrics_vector(metrics, "margins", s->n, s->margins)) || (status = measure_rank(s, state, metrics)))
+      (status = tb_metrics_vector(metrics, "margins", s->n, s->margins)) || (status = measure_law(s, state, metrics)) ||
+      (status = measure_rank(s, state, metrics)))
     return status;
   if (s->limits)
     return measure_predictor(s, state, metrics);
