@@ -40,6 +40,7 @@ struct tb_density {
   const char *improper;     /* why Z = ∞, where the target can tell; else NULL */
   double spread;            /* of the funnels */
   void *self;               /* the target's own */
+  bool probing;             /* far from where anyone samples: a guest's NaN is a density of 0 */
   uint64_t evaluations;     /* rows with gradient asked for so far; a sampler may reset it */
   tb_context *context;
   tb_arena *arena;

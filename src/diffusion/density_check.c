@@ -199,7 +199,9 @@ tb_status tb_density_proper(tb_density *density, uint64_t seed) {
              .values = tb_arena_allocate(arena, AROUND, sizeof(double)),
              .gradient = tb_arena_allocate(arena, d, sizeof(double)) };
   const bool memory = r.centre && r.direction && r.points && r.values && r.gradient;
+  density->probing = true;
   tb_status status = memory ? look_along_rays(&r) : TB_NO_MEMORY;
+  density->probing = false;
   tb_arena_free(arena);
   return status;
 }
