@@ -18,7 +18,7 @@ tb_status tb_sliced_w2(tb_context *, size_t d, size_t n, const double *x, size_t
 /* W2² between two samples on the line, sorted ascending: the integral of the squared difference of their quantiles. */
 double tb_line_w2_squared(size_t n, const double *x, size_t m, const double *y);
 
-/* Held-out accuracy of a classifier that is to tell x from y (Lopez-Paz & Oquab 2017): a perceptron with two hidden
+/* Held-out accuracy of a classifier that is to tell x from y (Lopez-Paz & Oquab 2017): a perceptron with three hidden
  * layers on standardised coordinates, five folds, as many rows of either sample.  ½ where nothing tells them apart; its
  * standard error is then about ½/√(2 min(n, m)).  NaN below 10 rows. */
 tb_status tb_c2st(tb_context *, size_t d, size_t n, const double *x, size_t m, const double *y, uint64_t seed,

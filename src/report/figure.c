@@ -12,6 +12,8 @@ const tb_figure *const *tb_figures(void) {
     &tb_figure_rules,
     &tb_figure_twins,
     &tb_figure_size,
+    &tb_figure_reversal,
+    &tb_figure_orders,
     &tb_figure_damping,
     &tb_figure_generalisation,
     &tb_figure_invariance,

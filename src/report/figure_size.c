@@ -87,7 +87,7 @@ static tb_status draw_size(tb_context *context, tb_arena *arena, const tb_chapte
   if (!points)
     return tb_context_status(context);
   tb_text csv = tb_text_new(context);
-  tb_text_add(&csv, "series,size,path_kl,p10,p90,runs,name\n");
+  tb_text_add(&csv, "series,size,value,p10,p90,runs,name\n");
   for (size_t s = 0; s < SERIES; s++) {
     const kind *k = &kinds[s / 2];
     const bool ou = s % 2 == 0;
@@ -115,6 +115,8 @@ static tb_status draw_size(tb_context *context, tb_arena *arena, const tb_chapte
   if (!status && sizes >= 3) {
     tb_text_add(&picture->csv, csv.data);
     tb_script_word(&picture->script, "file", picture->file);
+    tb_script_word(&picture->script, "size_label", "parameters (theorem: points)");
+    tb_script_word(&picture->script, "error_label", "path divergence (nats)");
     tb_text_format(&picture->script, "series = %zu; longest = %zu\n", series, tb_longest_of(series, names));
     tb_script_words(&picture->script, "series_name", series, names);
     tb_script_integers(&picture->script, "series_colour", series, colours);

@@ -53,7 +53,7 @@ tb_status score_open(score *, tb_context *, const tb_config *);
 void score_close(score *);
 /* Exact draws [n,d] of the target or shape, in x; `stream` tells training, test and other draws apart. */
 void score_draw(const score *, uint32_t stream, size_t n, double *x);
-enum { SCORE_TRAINING, SCORE_TEST, SCORE_OTHERS, SCORE_START };
+enum { SCORE_TRAINING, SCORE_TEST, SCORE_OTHERS, SCORE_START, SCORE_LOOKS, SCORE_PATHS };
 
 /* Floating-point work of the whole training, and of one look at everything. */
 void score_work(const score *, double *training, double *look);

@@ -13,7 +13,8 @@ const tb_metric score_metrics[SCORE_METRICS] = {
   { "t", "steps", "training steps done; 0 for an exact score", NULL, NULL },
   { "log_t", "", "its logarithm", NULL, NULL },
   { "stopped", "", "why the run ended: steps", NULL, NULL },
-  { "score_loss", "", "mean squared error of the predicted noise per coordinate, t uniform, on test points",
+  { "score_loss", "",
+    "mean squared error of the predicted noise per coordinate, t uniform, on fresh draws or the test file",
     "E |ε̂(x_t, t) − ε|²/d", "Vincent 2011" },
   { "score_loss.se", "", "its standard error", NULL, NULL },
   { "reference.score_loss", "", "the same of the exact score, on the same points and noise: the least there is", NULL,
@@ -80,18 +81,22 @@ static tb_status look_at_errors(score *s, bool by_ratio, errors *e) {
   const tb_score own = score_of(s);
   const size_t d = s->d, size = ROWS * d;
   const uint32_t step = by_ratio;
-  double *memory = tb_allocate(s->context, 4 * size, sizeof *memory);
+  const bool fresh = s->density || s->shape; /* a file has but its test points */
+  double *memory = tb_allocate(s->context, (4 + TIMES) * size, sizeof *memory);
   if (!memory)
     return TB_NO_MEMORY;
-  double *x = memory, *noise = x + size, *guess = noise + size, *truth = guess + size;
+  double *x = memory, *noise = x + size, *guess = noise + size, *truth = guess + size, *points = truth + size;
   tb_status status = TB_OK;
+  if (fresh)
+    score_draw(s, by_ratio ? SCORE_PATHS : SCORE_LOOKS, LOOKS, points);
   for (size_t k = 0; !status && k < TIMES; k++) {
     double u;
     tb_random_uniform((tb_key){ s->seed, step, tb_use("times of looks") }, k, 1, &u);
     const tb_noising at = tb_process_at(&s->process, time_of_look(s, by_ratio, k, u));
     tb_random_normal((tb_key){ s->seed, step, tb_use("noise of looks") }, k * size, size, noise);
     for (size_t i = 0; i < ROWS; i++) {
-      const double *point = s->test + (k * ROWS + i) % s->n_test * d;
+      const size_t number = k * ROWS + i;
+      const double *point = fresh ? points + number * d : s->test + number % s->n_test * d;
       for (size_t j = 0; j < d; j++)
         x[i * d + j] = at.alpha * (point[j] - s->center[j]) / s->scale[j] + at.sigma * noise[i * d + j];
     }
@@ -305,6 +310,37 @@ static tb_status keep(score *s, tb_run *run, size_t n, const double *x) {
   return status;
 }
 
+/* points.csv, for pictures of the plane: column 1 data, 2 at λ = 0, 3 at the first time, 4 draws; in units
+ * of the data's deviations from their mean. */
+static tb_status keep_points(score *s, tb_run *run, const double *x) {
+  enum { POINTS = 600 };
+  const char *path;
+  const size_t n = s->n_data < s->draws ? s->n_data : s->draws, count = n < POINTS ? n : POINTS;
+  const tb_noising clean = { .alpha = 1 }, middle = tb_process_at(&s->process, tb_process_time_of(&s->process, 0)),
+                   end = tb_process_at(&s->process, s->first);
+  const tb_noising *const times[] = { &clean, &middle, &end };
+  double *noise = tb_allocate(s->context, 2 * count, sizeof *noise);
+  if (!noise)
+    return TB_NO_MEMORY;
+  tb_random_normal((tb_key){ s->seed, 0, tb_use("noise of pictures") }, 0, 2 * count, noise);
+  tb_text text = tb_text_new(s->context);
+  tb_text_add(&text, "column,x,y\n");
+  for (size_t k = 0; k < 4; k++)
+    for (size_t i = 0; i < count; i++) {
+      double z[2];
+      for (size_t j = 0; j < 2; j++)
+        z[j] = k == 3 ? (x[2 * i + j] - s->center[j]) / s->scale[j]
+                      : times[k]->alpha * s->data[2 * i + j] + times[k]->sigma * noise[2 * i + j];
+      tb_text_format(&text, "%zu,%.5g,%.5g\n", k + 1, (z[0] - s->mean[0]) / s->sd[0], (z[1] - s->mean[1]) / s->sd[1]);
+    }
+  tb_status status = tb_text_finish(&text);
+  if (!status && !(status = tb_run_file(run, "points", "points.csv", &path)))
+    status = tb_file_write(s->context, path, text.data, text.length);
+  tb_text_free(&text);
+  tb_release(s->context, noise);
+  return status;
+}
+
 static tb_status two_samples(score *s, const char *prefix, size_t n, const double *x, tb_metrics *m) {
   enum { DIRECTIONS = 512 };
   const tb_key directions = { s->seed, 0, tb_use("directions") };
@@ -416,6 +452,8 @@ tb_status score_measure(score *s, const score_walk *walk, double steps, bool kee
     status = likelihood(s, m);
   if (!status && keep_draws && walk->run)
     status = keep(s, walk->run, n, x);
+  if (!status && keep_draws && walk->run && s->d == 2 && !s->compare)
+    status = keep_points(s, walk->run, x);
   tb_release(s->context, x);
   return status;
 }

@@ -18,8 +18,8 @@ set xrange [xlow:xhigh]
 set yrange [ylow:yhigh]
 set format x (text && xformat[1:2] eq '10' ? '1e%T' : xformat)
 set format y (text && yformat[1:2] eq '10' ? '1e%T' : yformat)
-set xlabel 'parameters (theorem: points)' offset 0,(text ? 0 : 0.6)
-set ylabel 'path divergence (nats)'
+set xlabel size_label offset 0,(text ? 0 : 0.6)
+set ylabel error_label
 of(s, name) = column('series') == s ? column(name) : NaN
-plot for [s=1:series] data using (of(s, 'size')):(column('path_kl')) with lines linewidth 2.4 dashtype series_dash[s] linecolor rgb colour[series_colour[s]] title series_name[s], \
-     for [s=1:text ? 0 : series] data using (of(s, 'size')):(column('path_kl')):(column('p10')):(column('p90')) with yerrorbars pointtype 7 pointsize 0.7 linewidth 1.4 linecolor rgb colour[series_colour[s]]
+plot for [s=1:series] data using (of(s, 'size')):(column('value')) with lines linewidth 2.4 dashtype series_dash[s] linecolor rgb colour[series_colour[s]] title series_name[s], \
+     for [s=1:text ? 0 : series] data using (of(s, 'size')):(column('value')):(column('p10')):(column('p90')) with yerrorbars pointtype 7 pointsize 0.7 linewidth 1.4 linecolor rgb colour[series_colour[s]]
