@@ -10,6 +10,7 @@ extern const char tb_asset_path_size_gp[], tb_asset_path_gp[];
 extern const char tb_asset_damping_size_gp[], tb_asset_damping_gp[];
 extern const char tb_asset_size_size_gp[], tb_asset_size_gp[];
 extern const char tb_asset_clouds_size_gp[], tb_asset_clouds_gp[];
+extern const char tb_asset_context_size_gp[], tb_asset_context_gp[];
 extern const char tb_asset_page_css[], tb_asset_page_js[];
 
 #endif

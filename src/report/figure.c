@@ -20,6 +20,8 @@ const tb_figure *const *tb_figures(void) {
     &tb_figure_angles,
     &tb_figure_path,
     &tb_figure_margins,
+    &tb_figure_context,
+    &tb_figure_finetune,
     &tb_figure_loss,
     NULL,
   };
