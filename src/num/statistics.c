@@ -128,3 +128,27 @@ void tb_mean_interval(size_t n, const double *x, double level, double *low, doub
   *low = mean - half;
   *high = mean + half;
 }
+
+/* Twice the rank of x[i], from 2; ties at their mean. */
+static double twice_rank(size_t n, const double *x, size_t i) {
+  double below = 0, equal = 0;
+  for (size_t j = 0; j < n; j++) {
+    below += x[j] < x[i];
+    equal += x[j] == x[i];
+  }
+  return 2 * below + equal + 1;
+}
+
+double tb_rank_correlation(size_t n, const double *x, const double *y) {
+  const double mean = (double)n + 1; /* of twice the ranks */
+  double xx = 0, yy = 0, xy = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (isnan(x[i]) || isnan(y[i]))
+      return NAN;
+    const double a = twice_rank(n, x, i) - mean, b = twice_rank(n, y, i) - mean;
+    xx += a * a;
+    yy += b * b;
+    xy += a * b;
+  }
+  return xy / sqrt(xx * yy);
+}

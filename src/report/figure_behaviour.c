@@ -191,3 +191,50 @@ const tb_figure tb_figure_twins = {
   tb_asset_scatter_gp,
   draw_twins,
 };
+
+/* ---- measures ---- */
+
+static tb_status draw_measures(tb_context *context, tb_arena *arena, const tb_chapter *chapter, size_t n_groups,
+                               tb_group *groups, tb_picture *picture) {
+  scatter s;
+  if (strcmp(chapter->study->name, "measures") != 0)
+    return TB_OK;
+  size_t room = 1;
+  for (size_t r = 0; r < chapter->n; r++)
+    room += tb_metrics_find(chapter->runs[r]->outcome->metrics, "network.trace").cols;
+  s = (scatter){ .edge = NAN };
+  s.series = tb_arena_allocate(arena, room, sizeof *s.series);
+  s.points = tb_arena_allocate(arena, room, sizeof *s.points);
+  if (!s.series || !s.points)
+    return tb_context_status(context);
+  for (size_t r = 0; r < chapter->n; r++) {
+    const tb_metrics *m = chapter->runs[r]->outcome->metrics;
+    const tb_metric_value trace = tb_metrics_find(m, "network.trace"), r1 = tb_metrics_find(m, "network.ood_r1");
+    const tb_metric_value lr = tb_metrics_find(m, "network.lr");
+    for (size_t i = 0; i < trace.cols && i < r1.cols && i < lr.cols; i++) {
+      const char *label = tb_arena_format(arena, "learning rate %g", lr.values[i]);
+      if (!label)
+        return tb_context_status(context);
+      if (trace.values[i] > 0)
+        add_point(&s, series_of(&s, label), trace.values[i], r1.values[i]);
+    }
+  }
+  if (s.n < FEWEST_POINTS || s.n_series > MOST_SERIES)
+    return TB_OK;
+  s.xlabel = "trace of the Hessian";
+  s.ylabel = "r1 on prompts outside the language";
+  s.floor = 1e-6;
+  write_scatter(&s, picture->file, &picture->csv, &picture->script);
+  return TB_OK;
+}
+
+const tb_figure tb_figure_measures = {
+  "measures",
+  "One loss, and what flatness knows of behaviour",
+  "Every point is a network, all of the same loss: the trace of the Hessian there against how often its completions of "
+  "prompts outside the language obey the rule r1. Colours are learning rates: a relation across them is one of the "
+  "algorithm, a relation within one colour would be one of flatness alone.",
+  tb_asset_scatter_size_gp,
+  tb_asset_scatter_gp,
+  draw_measures,
+};

@@ -115,6 +115,7 @@ void rules_trainer_free(rules_trainer *);
 tb_status rules_trainer_step(rules_trainer *, double *loss);
 uint64_t rules_trainer_steps(const rules_trainer *);
 void rules_trainer_point(const rules_trainer *, double *theta);
+void rules_trainer_start(rules_trainer *, const double *theta); /* from another point than the drawn weights */
 size_t rules_trainer_size(const rules_trainer *);
 void rules_trainer_save(const rules_trainer *, void *block);
 void rules_trainer_restore(rules_trainer *, const void *block);

@@ -203,6 +203,10 @@ void rules_trainer_point(const rules_trainer *t, double *theta) {
   tb_training_point(t->training, 0, theta);
 }
 
+void rules_trainer_start(rules_trainer *t, const double *theta) {
+  tb_training_start(t->training, 0, theta);
+}
+
 size_t rules_trainer_size(const rules_trainer *t) {
   return tb_training_size(t->training);
 }

@@ -4,6 +4,7 @@
 #include "study/finetune.h"
 #include "study/icl.h"
 #include "study/invariance.h"
+#include "study/measures.h"
 #include "study/nonlinear.h"
 #include "study/regression.h"
 #include "study/rules.h"
@@ -22,6 +23,7 @@ static const tb_study *const studies[] = {
   &tb_study_finetune,
   &tb_study_rules,
   &tb_study_twins,
+  &tb_study_measures,
   &tb_study_drift,
   &tb_study_score,
   &tb_study_sample,

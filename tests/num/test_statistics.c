@@ -73,12 +73,21 @@ static void interval(void **state) {
   assert_true(isnan(low) && isnan(high));
 }
 
+static void rank_correlation(void **state) {
+  const double x[] = { 1, 2, 3, 4, 5 }, up[] = { -3, 0, 1, 9, INFINITY }, ties[] = { 2, 2, 1, 3, 3 };
+  const double down[] = { 5, 4, 3, 2, -INFINITY }, same[] = { 7, 7, 7, 7, 7 };
+  assert_near(tb_rank_correlation(5, x, up), 1, 1e-15);
+  assert_near(tb_rank_correlation(5, x, down), -1, 1e-15);
+  /* ranks 2.5 2.5 1 4.5 4.5: Σ (r − 3)(i − 3) = 6, Σ (r − 3)² = 9, Σ (i − 3)² = 10 */
+  assert_near(tb_rank_correlation(5, x, ties), 6 / sqrt(90), 1e-15);
+  assert_true(isnan(tb_rank_correlation(5, x, same)) && isnan(tb_rank_correlation(1, x, x)));
+  assert_true(isnan(tb_rank_correlation(2, x, (double[]){ NAN, 1 })));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(means),
-    cmocka_unit_test(quantiles),
-    cmocka_unit_test(student),
-    cmocka_unit_test(interval),
+    cmocka_unit_test(means),    cmocka_unit_test(quantiles),        cmocka_unit_test(student),
+    cmocka_unit_test(interval), cmocka_unit_test(rank_correlation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
