@@ -1,4 +1,5 @@
-/* Bytes choose a graph with its derivatives; the plan computes what the plain loops compute. */
+/* Bytes choose a graph with its derivatives; the plan, whole or in tiles of a few rows with hardly a tape, computes
+ * what the plain loops compute. */
 #include "fuzz.h"
 
 #include <math.h>
@@ -7,9 +8,9 @@
 
 enum { MOST = 2 * RANDOM_RESULTS + 3 * RANDOM_PARAMETERS };
 
-static void run(const random_graph *r, tb_executor executor, size_t n, const tb_value *values, double **out) {
+static void run(const random_graph *r, tb_program_options options, size_t n, const tb_value *values, double **out) {
   tb_program *program;
-  if (tb_program_new(r->context, r->graph, n, values, &(tb_program_options){ executor }, &program) != TB_OK)
+  if (tb_program_new(r->context, r->graph, n, values, &options, &program) != TB_OK)
     abort();
   for (size_t i = 0; i < n; i++)
     out[i] = calloc(tb_elements(r->graph, values[i]) + 1, sizeof **out);
@@ -44,8 +45,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
       values[n++] = r.hv[i];
       values[n++] = r.x[i];
     }
-    run(&r, TB_NAIVE, n, values, naive);
-    run(&r, TB_PLANNED, n, values, planned);
+    const size_t rows = size ? data[size - 1] % 4 : 0;
+    const tb_program_options plain = { .executor = TB_NAIVE };
+    const tb_program_options tiles = { .threads = 1, .tile_rows = rows, .tape_bytes = rows % 2 };
+    run(&r, plain, n, values, naive);
+    run(&r, tiles, n, values, planned);
     for (size_t i = 0; i < n; i++) {
       compare(tb_elements(r.graph, values[i]), naive[i], planned[i]);
       free(naive[i]);

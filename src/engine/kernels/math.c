@@ -221,11 +221,13 @@ INLINE real within(real x, real most) {
 
 /* x Φ(x) and Φ(w) + w φ(w); m is Mills's ratio of |x|, |w|, b the bell there */
 INLINE real gelu_value(real x, real m, bell b) {
-  return x > 0 ? fused(-x, times(m, b), x) : times(x * m, b);
+  const real beside = times(x > 0 ? m : x * m, b);
+  return x > 0 ? fused(-x, beside, x) : beside;
 }
 
 INLINE real gelu_slope(real w, real m, bell b) {
-  return w > 0 ? 1 + times(fused(w, INV_SQRT_2PI, -m), b) : times(fused(w, INV_SQRT_2PI, m), b);
+  const real beside = times(fused(w, INV_SQRT_2PI, w > 0 ? -m : m), b);
+  return w > 0 ? 1 + beside : beside;
 }
 
 INLINE real gelu_(real x) {
