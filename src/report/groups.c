@@ -17,6 +17,7 @@ static const struct {
   { "method", "ngd", "natural gradient descent" },
   { "method", "ngf", "natural gradient flow" },
   { "method", "adam", "Adam" },
+  { "method", "grouprms", "normalised gradient descent" },
   { "method", "sign", "sign descent" },
   { "method", "kfac", "K-FAC" },
   { "method", "shampoo", "Shampoo" },
@@ -37,7 +38,9 @@ static const struct {
 };
 
 /* How long and where a run is looked at, not what it is: in a label only where nothing else tells two groups apart. */
-static const char *const quiet[] = { "at", "time", "steps", "until_loss", "until_margin", "lr", "threads" };
+static const char *const quiet[] = {
+  "at", "time", "steps", "until_loss", "until_margin", "lr", "threads", "reference"
+};
 
 /* Options that mean something only under some values of another. */
 static const struct {
@@ -49,6 +52,10 @@ static const struct {
   { "width", "model", "|dense|conv|mlp|" },
   { "activation", "model", "|mlp|" },
   { "init", "model", "|diagonal|dense|conv|mlp|" },
+  { "momentum", "method", "|momentum|" },
+  { "beta1", "method", "|adam|" },
+  { "beta2", "method", "|adam|grouprms|" },
+  { "epsilon", "method", "|adam|grouprms|" },
 };
 
 static bool has_meaning(const tb_config *config, const char *name) {
