@@ -158,6 +158,22 @@ const tb_figure tb_figure_orders = {
 
 enum { MOST_ROWS = 4 };
 
+/* "gmm10, pinned, exact score" */
+static const char *name_of(tb_arena *arena, const tb_config *config) {
+  const char *data = tb_config_word(config, "data"), *process = tb_config_word(config, "process");
+  const bool named = *data != '\0', vp = strcmp(process, "vp") == 0;
+  return tb_arena_format(arena, "%s%s%s%s%s", named ? data : tb_config_word(config, "target"), vp ? "" : ", ",
+                         vp ? "" : process, tb_config_is(config, "network", "exact") ? ", exact score" : "",
+                         tb_config_is(config, "parametrisation", "noise") ? ", network of (x, t)" : "");
+}
+
+/* Enough points to see a shape. */
+static bool is_worth_it(const tb_config *config) {
+  return tb_config_integer(config, "draws") >= 300 &&
+         (tb_config_is_set(config, "data") || !tb_config_is(config, "target", "gaussian")) &&
+         tb_config_is(config, "sampler", "heun");
+}
+
 /* The run's points.csv after its header, every line preceded by its row of the picture. */
 static tb_status add_points(tb_context *context, const tb_exhibit *run, size_t row, tb_text *csv, bool *found) {
   tb_text path = tb_text_new(context);
@@ -192,10 +208,14 @@ static tb_status draw_reversal(tb_context *context, tb_arena *arena, const tb_ch
   tb_status status = TB_OK;
   for (size_t g = 0; !status && g < n_groups && rows < MOST_ROWS; g++) {
     bool found;
+    const tb_config *config = first_of(&groups[g])->config;
+    if (!is_worth_it(config))
+      continue;
     status = add_points(context, groups[g].runs[0], rows + 1, &csv, &found);
     if (status || !found)
       continue;
-    names[rows++] = groups[g].label;
+    if (!(names[rows++] = name_of(arena, config)))
+      status = tb_context_status(context);
   }
   if (!status)
     status = tb_text_finish(&csv);

@@ -48,8 +48,10 @@ typedef struct score {
   tb_learned *network; /* from score_start on, where trained */
 } score;
 
-/* Reads data and checks that the options go together: TB_USAGE, TB_BAD_DATA. */
+/* Reads files and checks that the options go together: TB_USAGE, TB_BAD_DATA. */
 tb_status score_open(score *, tb_context *, const tb_config *);
+/* Draws the points, and knows then what depends on them: data, test, center, scale, mean, sd, exact. */
+tb_status score_fill(score *);
 void score_close(score *);
 /* Exact draws [n,d] of the target or shape, in x; `stream` tells training, test and other draws apart. */
 void score_draw(const score *, uint32_t stream, size_t n, double *x);

@@ -46,6 +46,8 @@ tb_status score_entropy(tb_context *context, const tb_outcome *outcome, double *
   score s;
   *nats = NAN;
   tb_status status = score_open(&s, context, outcome->config);
+  if (!status)
+    status = score_fill(&s);
   double *values = status ? NULL : tb_arena_allocate(s.arena, s.n_test, sizeof *values);
   if (!status && !values)
     status = TB_NO_MEMORY;

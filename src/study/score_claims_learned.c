@@ -204,7 +204,8 @@ const tb_claim claim_preconditioned = {
   .id = "score.preconditioned",
   .statement = "On pinned noise a network of those coordinates ends nearer to the exact reversal than one of (x, t)",
   .source = "derived; Karras et al. 2022",
-  .reference = "paired by seed and target; value: mean of ln path_kl, preconditioned less plain, against the exact score",
+  .reference =
+      "paired by seed and target; value: mean of ln path_kl, preconditioned less plain, against the exact score",
   .group = DIFFUSION_PROCESSES,
   .kind = TB_CLAIM_BELOW,
   .tolerance = 0,

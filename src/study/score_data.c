@@ -92,28 +92,6 @@ static tb_status open_target(score *s) {
   return status ? status : find_law(s);
 }
 
-static tb_status standardise(score *s) {
-  moments(s->n_data, s->d, s->data, s->center, s->scale);
-  for (size_t i = 0; i < s->n_data * s->d; i++)
-    s->data[i] = (s->data[i] - s->center[i % s->d]) / s->scale[i % s->d];
-  return TB_OK;
-}
-
-/* The law that network=exact scores. */
-static tb_status find_exact(score *s) {
-  s->exact = s->law;
-  if (s->law || s->learned || s->compare)
-    return TB_OK;
-  if (s->density)
-    return tb_fail(s->context, TB_USAGE, "option network", "leave network=trained",
-                   "network=exact: the score of target=%s is not known", s->density->target->name);
-  double *equal;
-  tb_status status = allocate(s, s->n_data, &equal);
-  for (size_t i = 0; !status && i < s->n_data; i++)
-    equal[i] = 1;
-  return status ? status : tb_noised_mixture(s->context, s->d, s->n_data, equal, s->data, NULL, &s->exact);
-}
-
 /* A word that is neither a shape nor a file. */
 static tb_status refuse_word(score *s, const char *word) {
   const char *names[16];
@@ -127,9 +105,9 @@ static tb_status refuse_word(score *s, const char *word) {
   return tb_fail(s->context, TB_BAD_DATA, "option data", hint, "no such file or shape '%s'", word);
 }
 
+/* Files, sizes and laws; nothing is drawn. */
 tb_status score_data(score *s) {
   const char *data = tb_config_word(s->config, "data");
-  size_t d = 0;
   tb_status status = TB_OK;
   s->shape = tb_shape_find(data);
   const bool file = *data && !s->shape;
@@ -140,43 +118,68 @@ tb_status score_data(score *s) {
     status = refuse_word(s, data);
   else if (file)
     status = read_rows(s, "data", 2, &s->d, &s->n_data, &s->data);
-  d = s->d;
+  size_t d = s->d;
   if (!status && tb_config_is_set(s->config, "test"))
     status = read_rows(s, "test", 2, &d, &s->n_test, &s->test);
   if (!status && s->compare)
     status = read_rows(s, "samples", 2, &d, &s->n_samples, &s->samples);
-  if (!status && !file) {
+  if (status)
+    return status;
+  if (!file)
     s->n_data = (size_t)tb_config_integer(s->config, "points");
-    if ((double)s->n_data * (double)s->d > 2.5e8)
-      status = tb_fail(s->context, TB_USAGE, "option points",
-                       "lower points=", "%zu points of %zu coordinates are too many", s->n_data, s->d);
-    if (!status)
-      status = allocate(s, s->n_data * s->d, &s->data);
-    if (!status)
-      score_draw(s, SCORE_TRAINING, s->n_data, s->data);
-  }
-  if (!status && !s->test && file) {
-    s->n_test = s->n_data;
-    status = allocate(s, s->n_test * s->d, &s->test);
-    if (!status)
-      memcpy(s->test, s->data, s->n_data * s->d * sizeof *s->test);
-  } else if (!status && !s->test) {
-    s->n_test = s->draws;
-    status = allocate(s, s->n_test * s->d, &s->test);
-    if (!status)
-      score_draw(s, SCORE_TEST, s->n_test, s->test);
-  }
-  if (!status && !(status = allocate(s, s->d, &s->center)) && !(status = allocate(s, s->d, &s->scale)) &&
+  if (!s->test)
+    s->n_test = file ? s->n_data : s->draws;
+  if ((double)(s->n_data + s->n_test) * (double)s->d > 2.5e8)
+    return tb_fail(s->context, TB_USAGE, "option points", "lower points=", "%zu points of %zu coordinates are too many",
+                   s->n_data, s->d);
+  if (s->density && !s->law && !s->learned && !s->compare)
+    return tb_fail(s->context, TB_USAGE, "option network", "leave network=trained",
+                   "network=exact: the score of target=%s is not known", s->density->target->name);
+  if (!(status = allocate(s, s->d, &s->center)) && !(status = allocate(s, s->d, &s->scale)) &&
       !(status = allocate(s, s->d, &s->mean)))
     status = allocate(s, s->d, &s->sd);
+  return status;
+}
+
+/* ---- draws ---- */
+
+static void standardise(score *s) {
+  moments(s->n_data, s->d, s->data, s->center, s->scale);
+  for (size_t i = 0; i < s->n_data * s->d; i++)
+    s->data[i] = (s->data[i] - s->center[i % s->d]) / s->scale[i % s->d];
+}
+
+/* The law that network=exact scores: the target's, or that of the data set, every point alike. */
+static tb_status find_exact(score *s) {
+  s->exact = s->law;
+  if (s->law || s->learned || s->compare)
+    return TB_OK;
+  double *equal;
+  const tb_status status = allocate(s, s->n_data, &equal);
+  for (size_t i = 0; !status && i < s->n_data; i++)
+    equal[i] = 1;
+  return status ? status : tb_noised_mixture(s->context, s->d, s->n_data, equal, s->data, NULL, &s->exact);
+}
+
+tb_status score_fill(score *s) {
+  const bool file = s->data != NULL;
+  tb_status status = TB_OK;
+  if (!file && !(status = allocate(s, s->n_data * s->d, &s->data)))
+    score_draw(s, SCORE_TRAINING, s->n_data, s->data);
+  if (!status && !s->test && !(status = allocate(s, s->n_test * s->d, &s->test))) {
+    if (file)
+      memcpy(s->test, s->data, s->n_data * s->d * sizeof *s->test);
+    else
+      score_draw(s, SCORE_TEST, s->n_test, s->test);
+  }
   if (status)
     return status;
   for (size_t j = 0; j < s->d; j++)
     s->scale[j] = 1;
   if (!s->density)
-    status = standardise(s);
+    standardise(s);
   s->gaussian = s->law && tb_noised_gaussian(s->law, s->mean, s->sd);
   if (!s->gaussian)
     moments(s->n_data, s->d, s->data, s->mean, s->sd);
-  return status ? status : find_exact(s);
+  return find_exact(s);
 }
