@@ -1,6 +1,7 @@
 /* Tiles of rows in training: the same bits for every number of threads and both tables of fused arithmetic, on an MLP,
  * a roll-out, a transformer and an LSTM; the numbers of the untiled plan; memory of a tile, not of the batch; a failure
  * is the one of the lowest row. */
+#include "random_rows.h"
 #include "testing.h"
 
 #include <tiebreak/random.h>
@@ -218,6 +219,68 @@ static void test_same_numbers(void **state) {
       }
 }
 
+/* ---- random work on rows ---- */
+
+static double *numbers(const tb_graph *g, tb_value a, double phase) {
+  double *data = calloc(tb_elements(g, a) + 1, sizeof *data);
+  for (size_t i = 0; i < tb_elements(g, a); i++)
+    data[i] = 0.8 * sin(2.3 * (double)i + phase);
+  return data;
+}
+
+static void run_random(const random_rows *r, tb_program_options options, void *const *in, double **out) {
+  tb_program *program;
+  check(tb_program_new(context, r->graph, r->n_out, r->out, &options, &program));
+  for (size_t i = 0; i < r->n_out; i++)
+    out[i] = calloc(tb_elements(r->graph, r->out[i]) + 1, sizeof *out[i]);
+  check(tb_program_run(program, r->n_in, (const void *const *)in, r->n_out, (void *const *)out));
+  const uint64_t allocations = tb_context_allocations(context);
+  check(tb_program_run(program, r->n_in, (const void *const *)in, r->n_out, (void *const *)out));
+  assert_true(options.executor == TB_NAIVE || tb_context_allocations(context) == allocations);
+  tb_program_free(program);
+}
+
+static void compare_random(const random_rows *r, uint64_t seed, double *const *naive, double *const *tiled) {
+  for (size_t i = 0; i < r->n_out; i++) {
+    double scale = 1;
+    for (size_t k = 0; k < tb_elements(r->graph, r->out[i]); k++)
+      scale = fmax(scale, fabs(naive[i][k]));
+    for (size_t k = 0; k < tb_elements(r->graph, r->out[i]); k++)
+      if (!(fabs(naive[i][k] - tiled[i][k]) <= 1e-10 * scale))
+        fail_msg("rows %d: output %zu element %zu is %.17g, not %.17g", (int)seed, i, k, tiled[i][k], naive[i][k]);
+  }
+}
+
+static void test_random_rows(void **state) {
+  enum { SEEDS = 160 };
+  for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+    random_rows r;
+    int32_t key[3] = { 5, 0, 100 };
+    if (random_rows_make(context, seed, &r) != TB_OK)
+      fail_msg("rows %d: %s: %s", (int)seed, tb_context_place(context), tb_context_message(context));
+    void *in[ROWS_INPUTS] = { NULL };
+    double *naive[ROWS_OUTPUTS], *tiled[ROWS_OUTPUTS], *again[ROWS_OUTPUTS];
+    for (size_t i = 0; i + 1 < r.n_in; i++)
+      in[i] = numbers(r.graph, r.in[i], (double)(seed + i));
+    in[ROWS_INPUTS - 1] = key;
+    const size_t rows = 1 + seed % 3;
+    run_random(&r, (tb_program_options){ .executor = TB_NAIVE }, in, naive);
+    run_random(&r, (tb_program_options){ .threads = 1, .tile_rows = rows }, in, tiled);
+    run_random(&r, (tb_program_options){ .threads = seed % 8 ? 1 : 2, .tile_rows = rows, .tape_bytes = 1 }, in, again);
+    compare_random(&r, seed, naive, tiled);
+    for (size_t i = 0; i < r.n_out; i++) {
+      if (memcmp(tiled[i], again[i], tb_elements(r.graph, r.out[i]) * sizeof(double)) != 0)
+        fail_msg("rows %d: output %zu depends on threads or tape", (int)seed, i);
+      free(naive[i]);
+      free(tiled[i]);
+      free(again[i]);
+    }
+    for (size_t i = 0; i + 1 < r.n_in; i++)
+      free(in[i]);
+    tb_graph_free(r.graph);
+  }
+}
+
 /* ---- what a plan says ---- */
 
 static void test_print(void **state) {
@@ -371,13 +434,10 @@ static void test_failure(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_same_bits),
-    cmocka_unit_test(test_same_bits_of_replicas),
-    cmocka_unit_test(test_same_numbers),
-    cmocka_unit_test(test_print),
-    cmocka_unit_test(test_memory),
-    cmocka_unit_test(test_tapes),
-    cmocka_unit_test(test_replicas_shared_out),
+    cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_same_bits_of_replicas),
+    cmocka_unit_test(test_same_numbers), cmocka_unit_test(test_random_rows),
+    cmocka_unit_test(test_print),        cmocka_unit_test(test_memory),
+    cmocka_unit_test(test_tapes),        cmocka_unit_test(test_replicas_shared_out),
     cmocka_unit_test(test_failure),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
