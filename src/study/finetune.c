@@ -234,7 +234,7 @@ static tb_status estimate(tb_context *context, const tb_config *config, tb_estim
     const double curvature = (products + 40) * 5 * source * (2 * p + 2 * width * (double)f.text[SOURCE].places);
     *out = (tb_estimate){ .steps = steps + (double)tb_config_integer(config, "pretrain_steps"),
                           .flop = pretraining + tuning + curvature,
-                          .seconds = (pretraining + tuning + curvature) / 8e9 + 0.3,
+                          .seconds = (pretraining + tuning + curvature) / 2e10 + 0.1,
                           .memory = 1e7 + 60 * p + 4 * source * (double)f.map.to.feedforward * 20,
                           .parameters = (double)f.parameters[MOVED] };
   }

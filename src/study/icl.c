@@ -350,7 +350,7 @@ static tb_status estimate(tb_context *context, const tb_config *config, tb_estim
                                  (s.swap ? batch / 2 * (double)tb_hmm_pattern_length(s.n, s.k) : 0);
       const double looks = 7 * ((double)s.document_count + (double)s.prompt_count) * (double)s.shape.length;
       out->flop += copies * 2 * p * (3 * step_tokens * steps + looks);
-      out->seconds += copies * 2 * p * (3 * step_tokens * steps + looks) / 1.2e10 + looks * copies * 5e-7;
+      out->seconds += copies * 2 * p * (3 * step_tokens * steps + looks) / 4e10 + looks * copies * 5e-7;
       out->memory += 16 * copies * p + 40 * step_tokens * (double)s.shape.width * (double)s.shape.layers;
       out->steps = steps;
       out->parameters = p;
