@@ -35,6 +35,26 @@ const char *tb_chapter_heading(const tb_chapter *chapter) {
   return chapter->title && *chapter->title ? chapter->title : chapter->name;
 }
 
+bool tb_page_shows(const tb_source *source, const tb_study *study) {
+  return !source->paper || (study && study->paper && strcmp(study->paper, source->paper) == 0);
+}
+
+void tb_page_section(tb_text *page, const tb_source *source, const char *id, const char *heading) {
+  tb_text_format(page, "<section id=\"%s", id);
+  if (source->page)
+    tb_text_format(page, "-%zu", source->page);
+  tb_text_format(page, "\">\n<h2>%s</h2>\n", heading);
+}
+
+tb_status tb_page_paper(tb_arena *arena, const char *paper, const char **title, const char **authors) {
+  const char *open = strrchr(paper, '(');
+  const size_t length = strlen(paper);
+  const bool apart = open && open > paper + 1 && open[-1] == ' ' && paper[length - 1] == ')';
+  *title = apart ? tb_arena_format(arena, "%.*s", (int)(open - 1 - paper), paper) : paper;
+  *authors = apart ? tb_arena_format(arena, "%.*s", (int)(paper + length - 1 - (open + 1)), open + 1) : NULL;
+  return *title && (!apart || *authors) ? TB_OK : TB_NO_MEMORY;
+}
+
 /* ---- head ---- */
 
 static void add_head(tb_text *page, const char *title) {
@@ -57,33 +77,24 @@ static void add_head(tb_text *page, const char *title) {
 
 /* ---- title and summary ---- */
 
-/* "A paper (its authors 2021)": the authors go below. */
-static void add_title(tb_text *page, const char *title) {
-  const char *authors = strrchr(title, '(');
-  size_t length = strlen(title);
-  bool apart = authors && authors > title + 1 && authors[-1] == ' ' && title[length - 1] == ')';
-  char part[300];
-  snprintf(part, sizeof part, "%.*s", apart ? (int)(authors - 1 - title) : (int)length, title);
+static tb_status add_title(tb_text *page, tb_arena *arena, const char *paper) {
+  const char *title, *authors;
+  tb_status status = tb_page_paper(arena, paper, &title, &authors);
+  if (status != TB_OK)
+    return status;
   tb_text_add(page, "<p class=\"paper\">tiebreak report on</p>\n<h1>");
-  tb_write_html(page, part);
+  tb_write_html(page, title);
   tb_text_add(page, "</h1>\n");
-  if (!apart)
-    return;
-  snprintf(part, sizeof part, "%.*s", (int)(title + length - 1 - (authors + 1)), authors + 1);
-  tb_text_add(page, "<p class=\"paper\">");
-  tb_write_html(page, part);
-  tb_text_add(page, "</p>\n");
+  if (authors) {
+    tb_text_add(page, "<p class=\"paper\">");
+    tb_write_html(page, authors);
+    tb_text_add(page, "</p>\n");
+  }
+  return TB_OK;
 }
 
 static void add_count(tb_text *page, const char *css_class, size_t count, const char *one, const char *many) {
   tb_text_format(page, "<li class=\"%s\"><b>%zu</b> %s</li>\n", css_class, count, count == 1 ? one : many);
-}
-
-static size_t count_verdicts(const tb_source *source, tb_verdict_word word) {
-  size_t count = 0;
-  for (size_t v = 0; v < source->n_verdicts; v++)
-    count += source->verdicts[v].word == word;
-  return count;
 }
 
 static size_t count_finished(const tb_source *source) {
@@ -97,11 +108,11 @@ static void add_summary(tb_text *page, const tb_source *source) {
   double seconds = 0;
   for (size_t r = 0; r < source->n_runs; r++)
     seconds += source->runs[r].seconds;
-  size_t finished = count_finished(source), fails = count_verdicts(source, TB_FAILS);
+  size_t finished = count_finished(source), fails = tb_page_claims_of(source, TB_FAILS);
   tb_text_add(page, "<ul class=\"summary\" aria-label=\"Summary\">\n");
-  add_count(page, "holds", count_verdicts(source, TB_HOLDS), "claim holds", "claims hold");
+  add_count(page, "holds", tb_page_claims_of(source, TB_HOLDS), "claim holds", "claims hold");
   add_count(page, fails ? "fails" : "fails none", fails, "fails", "fail");
-  add_count(page, "undecided", count_verdicts(source, TB_UNDECIDED), "undecided", "undecided");
+  add_count(page, "undecided", tb_page_claims_of(source, TB_UNDECIDED), "undecided", "undecided");
   add_count(page, "plain", finished, "run", "runs");
   if (finished < source->n_runs)
     add_count(page, "plain warned", source->n_runs - finished, "run not finished", "runs not finished");
@@ -125,10 +136,89 @@ static void add_summary(tb_text *page, const tb_source *source) {
   tb_text_add(page, "</p>\n");
 }
 
+static void add_theme_button(tb_text *page) {
+  tb_text_add(page, "<button id=\"theme\" type=\"button\" hidden>Theme: system</button></nav>\n");
+}
+
 static void add_navigation(tb_text *page) {
   tb_text_add(page, "<nav aria-label=\"Sections\"><a href=\"#claims\">Claims</a><a href=\"#figures\">Figures</a>"
-                    "<a href=\"#runs\">Runs</a><a href=\"#methods\">Methods and provenance</a>"
-                    "<button id=\"theme\" type=\"button\" hidden>Theme: system</button></nav>\n");
+                    "<a href=\"#runs\">Runs</a><a href=\"#methods\">Methods and provenance</a>");
+  add_theme_button(page);
+}
+
+/* ---- several papers: a page each ---- */
+
+enum { MOST_PAPERS = 64 };
+
+static const char *paper_of(const tb_study *study) {
+  return study->paper ? study->paper : "";
+}
+
+/* The papers in the order of the parts. */
+static size_t list_papers(const tb_source *source, const char *papers[MOST_PAPERS]) {
+  size_t count = 0;
+  for (size_t c = 0; c < source->n_chapters; c++) {
+    const char *here = paper_of(source->chapters[c].study);
+    size_t k = 0;
+    while (k < count && strcmp(papers[k], here) != 0)
+      k++;
+    if (k == count && count < MOST_PAPERS)
+      papers[count++] = here;
+  }
+  return count;
+}
+
+/* A line a paper: what became of its claims, and the way to its page. */
+static tb_status add_papers(tb_text *page, tb_arena *arena, const tb_source *source, size_t count,
+                            const char *const *papers) {
+  tb_text_add(page, "<nav class=\"papers\" aria-label=\"Papers\">\n");
+  for (size_t k = 0; k < count; k++) {
+    const char *title, *authors;
+    tb_source one = *source;
+    one.paper = papers[k];
+    tb_status status = tb_page_paper(arena, *papers[k] ? papers[k] : "Other studies", &title, &authors);
+    if (status != TB_OK)
+      return status;
+    const size_t fails = tb_page_claims_of(&one, TB_FAILS), undecided = tb_page_claims_of(&one, TB_UNDECIDED);
+    tb_text_format(page, "<a href=\"#paper-%zu\"><b>", k + 1);
+    tb_write_html(page, title);
+    tb_text_format(page, "</b><span><span class=\"holds\">%zu hold</span>", tb_page_claims_of(&one, TB_HOLDS));
+    if (fails)
+      tb_text_format(page, " <span class=\"fails\">%zu fail%s</span>", fails, fails == 1 ? "s" : "");
+    if (undecided)
+      tb_text_format(page, " <span class=\"undecided\">%zu undecided</span>", undecided);
+    tb_text_add(page, "</span></a>\n");
+  }
+  tb_text_add(page, "<a href=\"#methods\"><b>Methods and provenance</b></a>");
+  add_theme_button(page);
+  return TB_OK;
+}
+
+static tb_status add_paper_pages(tb_context *context, tb_arena *arena, tb_text *page, const tb_source *source,
+                                 size_t count, const char *const *papers) {
+  tb_status status = TB_OK;
+  for (size_t k = 0; k < count && status == TB_OK; k++) {
+    const char *title, *authors;
+    tb_source one = *source;
+    one.paper = papers[k];
+    one.page = k + 1;
+    status = tb_page_paper(arena, *papers[k] ? papers[k] : "Other studies", &title, &authors);
+    if (status != TB_OK)
+      break;
+    tb_text_format(page, "<article class=\"page\" id=\"paper-%zu\">\n<header class=\"paper\"><h2>", k + 1);
+    tb_write_html(page, title);
+    tb_text_add(page, "</h2>\n<p class=\"paper\">");
+    tb_write_html(page, authors ? authors : "");
+    tb_text_format(page,
+                   "</p>\n<nav aria-label=\"Sections of this paper\"><a href=\"#claims-%zu\">Claims</a>"
+                   "<a href=\"#figures-%zu\">Figures</a><a href=\"#runs-%zu\">Runs</a></nav></header>\n",
+                   k + 1, k + 1, k + 1);
+    tb_page_claims(page, &one);
+    tb_page_figures(page, &one);
+    status = tb_page_runs(context, page, &one);
+    tb_text_add(page, "</article>\n");
+  }
+  return status;
 }
 
 /* The one paper of all runs, NULL when there are none or several. */
@@ -149,7 +239,9 @@ static const char *make_title(tb_arena *arena, const tb_source *source) {
     return source->title;
   if (only_paper(source))
     return only_paper(source);
-  const char *names = "";
+  const char *papers[MOST_PAPERS], *names = "";
+  if (list_papers(source, papers) > 1)
+    return "Which one do you get?";
   for (size_t c = 0; c < source->n_chapters && names; c++) {
     bool known = false;
     for (size_t b = 0; b < c; b++)
@@ -161,19 +253,27 @@ static const char *make_title(tb_arena *arena, const tb_source *source) {
 }
 
 tb_status tb_page_write(tb_context *context, tb_arena *arena, const tb_source *source, tb_text *page) {
-  const char *title = make_title(arena, source);
+  const char *papers[MOST_PAPERS], *title = make_title(arena, source);
+  const size_t count = list_papers(source, papers);
   if (!title)
     return tb_context_status(context);
   add_head(page, title);
   tb_text_add(page, "<body>\n<header>\n");
-  add_title(page, title);
+  tb_status status = add_title(page, arena, title);
   tb_text_format(page, "<p class=\"lead\">%s</p>\n", explanation);
   add_summary(page, source);
-  add_navigation(page);
+  if (count <= 1)
+    add_navigation(page);
+  else if (status == TB_OK)
+    status = add_papers(page, arena, source, count, papers);
   tb_text_add(page, "</header>\n<main>\n");
-  tb_page_claims(page, source);
-  tb_page_figures(page, source);
-  tb_status status = tb_page_runs(context, page, source);
+  if (status == TB_OK && count > 1) {
+    status = add_paper_pages(context, arena, page, source, count, papers);
+  } else if (status == TB_OK) {
+    tb_page_claims(page, source);
+    tb_page_figures(page, source);
+    status = tb_page_runs(context, page, source);
+  }
   if (status == TB_OK)
     status = tb_page_methods(context, arena, page, source);
   if (status != TB_OK)

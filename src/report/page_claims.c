@@ -129,7 +129,7 @@ static bool first_of_group(const tb_source *source, size_t v) {
   return true;
 }
 
-static void add_group(tb_text *page, const tb_source *source, size_t first, bool with_paper) {
+static void add_group(tb_text *page, const tb_source *source, size_t first) {
   const tb_verdict *verdicts = source->verdicts;
   const char *group = verdicts[first].claim->group;
   size_t counts[3] = { 0 };
@@ -137,11 +137,6 @@ static void add_group(tb_text *page, const tb_source *source, size_t first, bool
     if (same_group(source, &verdicts[first], &verdicts[v]))
       counts[verdicts[v].word]++;
   tb_text_add(page, "<section class=\"group\">\n");
-  if (with_paper) {
-    tb_text_add(page, "<p class=\"paper\">");
-    tb_write_html(page, paper_of(source, &verdicts[first]));
-    tb_text_add(page, "</p>\n");
-  }
   tb_text_add(page, "<h3>");
   tb_write_html(page, group && *group ? group : "Further claims");
   tb_text_add(page, "</h3>\n<p class=\"tally\">");
@@ -163,22 +158,23 @@ static void add_group(tb_text *page, const tb_source *source, size_t first, bool
   tb_text_add(page, "</tbody>\n</table>\n</section>\n");
 }
 
-void tb_page_claims(tb_text *page, const tb_source *source) {
-  tb_text_add(page, "<section id=\"claims\">\n<h2>Claims</h2>\n");
-  if (source->n_verdicts == 0)
-    tb_text_add(page, "<p>No claim applies to these runs.</p>\n");
-  const char *paper = NULL;
-  bool several = false;
-  for (size_t v = 0; v < source->n_verdicts; v++) {
-    several = several || (paper && strcmp(paper, paper_of(source, &source->verdicts[v])) != 0);
-    paper = paper_of(source, &source->verdicts[v]);
-  }
-  paper = NULL;
+size_t tb_page_claims_of(const tb_source *source, tb_verdict_word word) {
+  size_t count = 0;
   for (size_t v = 0; v < source->n_verdicts; v++)
-    if (first_of_group(source, v)) {
-      const char *here = paper_of(source, &source->verdicts[v]);
-      add_group(page, source, v, several && (!paper || strcmp(paper, here) != 0));
-      paper = here;
+    count +=
+        source->verdicts[v].word == word && tb_page_shows(source, tb_claim_study(source, source->verdicts[v].claim));
+  return count;
+}
+
+void tb_page_claims(tb_text *page, const tb_source *source) {
+  size_t shown = 0;
+  tb_page_section(page, source, "claims", "Claims");
+  for (size_t v = 0; v < source->n_verdicts; v++)
+    if (tb_page_shows(source, tb_claim_study(source, source->verdicts[v].claim)) && first_of_group(source, v)) {
+      add_group(page, source, v);
+      shown++;
     }
+  if (shown == 0)
+    tb_text_add(page, "<p>No claim applies to these runs.</p>\n");
   tb_text_add(page, "</section>\n");
 }

@@ -76,19 +76,21 @@ static size_t add_pictures(tb_text *page, const tb_source *source, const tb_chap
 }
 
 void tb_page_figures(tb_text *page, const tb_source *source) {
-  tb_text_add(page, "<section id=\"figures\">\n<h2>Figures</h2>\n");
+  size_t shown = 0;
+  tb_page_section(page, source, "figures", "Figures");
   if (*source->trouble) {
     tb_text_add(page, "<p class=\"warned\">");
     tb_write_html(page, source->trouble);
     tb_text_add(page, "</p>\n");
   }
-  if (source->n_pictures == 0)
-    tb_text_add(page, "<p>These runs have nothing to draw (figures need several snapshots or several runs).</p>\n");
   for (size_t c = 0; c < source->n_chapters; c++) {
     const tb_chapter *chapter = &source->chapters[c];
+    if (!tb_page_shows(source, chapter->study))
+      continue;
     size_t lead = add_pictures(NULL, source, chapter, true), more = add_pictures(NULL, source, chapter, false);
     if (lead + more == 0)
       continue;
+    shown++;
     tb_text_add(page, "<section class=\"part\" id=\"");
     tb_page_anchor(page, "part", c, chapter->name);
     tb_text_add(page, "\">\n<h3>");
@@ -103,5 +105,7 @@ void tb_page_figures(tb_text *page, const tb_source *source) {
     }
     tb_text_add(page, "</section>\n");
   }
+  if (shown == 0)
+    tb_text_add(page, "<p>These runs have nothing to draw (figures need several snapshots or several runs).</p>\n");
   tb_text_add(page, "</section>\n");
 }

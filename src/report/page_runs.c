@@ -115,11 +115,12 @@ enum { RUNS_IN_SIGHT = 3 };
 tb_status tb_page_runs(tb_context *context, tb_text *page, const tb_source *source) {
   tb_text scratch = tb_text_new(context);
   tb_status status = TB_OK;
-  tb_text_add(page,
-              "<section id=\"runs\">\n<h2>Runs</h2>\n<p>Each command does its run again; options it does not name "
-              "are at their defaults.</p>\n");
+  tb_page_section(page, source, "runs", "Runs");
+  tb_text_add(page, "<p>Each command does its run again; options it does not name are at their defaults.</p>\n");
   for (size_t c = 0; c < source->n_chapters && status == TB_OK; c++) {
     const tb_chapter *chapter = &source->chapters[c];
+    if (!tb_page_shows(source, chapter->study))
+      continue;
     tb_text_add(page, "<section class=\"part\">\n<h3>");
     tb_write_html(page, tb_chapter_heading(chapter));
     tb_text_format(page, "</h3>\n<p>%zu run%s of the study <code>", chapter->n, chapter->n == 1 ? "" : "s");

@@ -66,6 +66,28 @@ static void every_allocation_may_fail(void **state) {
   fair_free(&f);
 }
 
+/* Runs of two papers: a page each, with its own claims. */
+static void a_page_for_each_paper(void **state) {
+  fair f = fair_new(*state, false);
+  tb_study other = *f.runs[f.n_runs - 1].study;
+  tb_text page = tb_text_new(*state);
+  other.paper = "Another Paper (Some One 2020)";
+  other.n_claims = 0;
+  f.runs[f.n_runs - 1].study = &other;
+  assert_int_equal(make_page(*state, &f, f.n_runs, f.n_verdicts, &page), TB_OK);
+  assert_non_null(strstr(page.data, "<a href=\"#paper-2\"><b>Another Paper</b>"));
+  const char *first = strstr(page.data, "<article class=\"page\" id=\"paper-1\">"), *claim, *second, *none;
+  assert_non_null(first);
+  claim = strstr(first, "id=\"claim-4-fair-broken\"");
+  second = strstr(first, "<article class=\"page\" id=\"paper-2\">");
+  none = strstr(page.data, "No claim applies to these runs");
+  assert_true(claim && second && none && claim < second && second < none);
+  assert_non_null(strstr(second, "<p class=\"paper\">Some One 2020</p>"));
+  assert_non_null(strstr(second, "<section id=\"runs-2\">"));
+  tb_text_free(&page);
+  fair_free(&f);
+}
+
 static void verdicts_are_shown(void **state) {
   fair f = fair_new(*state, false);
   tb_text page = tb_text_new(*state);
@@ -111,6 +133,7 @@ static int tear_down(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup_teardown(every_allocation_may_fail, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(a_page_for_each_paper, set_up, tear_down),
     cmocka_unit_test_setup_teardown(verdicts_are_shown, set_up, tear_down),
     cmocka_unit_test_setup_teardown(nothing_is_a_report_too, set_up, tear_down),
   };

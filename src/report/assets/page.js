@@ -14,9 +14,22 @@
     show(now);
   });
   show(now);
+  var pages = document.querySelectorAll("main > .page"), links = document.querySelectorAll("nav.papers a");
+  function turnTo(target) {
+    var page = target && target.closest(".page");
+    if (!page && (!target || !target.closest("#methods"))) page = pages[0];
+    pages.forEach(function (one) { one.hidden = one !== page; });
+    links.forEach(function (link) {
+      var here = page ? link.hash === "#" + page.id : link.hash === "#methods";
+      if (here) link.setAttribute("aria-current", "page"); else link.removeAttribute("aria-current");
+    });
+  }
   function openTarget() {
     var target = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    var hidden = target && target.closest("[hidden]");
+    if (pages.length) turnTo(target);
     for (var node = target; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+    if (hidden) target.scrollIntoView();
   }
   window.addEventListener("hashchange", openTarget);
   openTarget();
