@@ -24,6 +24,10 @@ tb_status tb_reader_read(tb_reader *r, const int32_t *tokens, double *scores) {
   return r->read(r, tokens, scores);
 }
 
+void tb_network_reader_move(tb_reader *r, const double *theta) {
+  r->move(r, theta);
+}
+
 void tb_reader_free(tb_reader *r) {
   if (!r)
     return;

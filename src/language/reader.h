@@ -25,6 +25,7 @@ struct tb_reader {
   /* Appends tokens[batch] to the rows; scores[batch × V]: what comes next, up to a constant of the row, has the law
    * exp(score).  A row whose next tokens don't matter any more may be given anything. */
   tb_status (*read)(tb_reader *, const int32_t *tokens, double *scores);
+  void (*move)(tb_reader *, const double *theta); /* networks: the parameters, copied; NULL: there are none */
   void (*free)(tb_reader *);
   void *data;
 };
@@ -34,14 +35,15 @@ tb_status tb_reader_start(tb_reader *);
 tb_status tb_reader_read(tb_reader *, const int32_t *tokens, double *scores) TB_MUST_CHECK;
 void tb_reader_free(tb_reader *); /* NULL is allowed */
 
-/* A network of the table, at θ = 0 until it is moved.  One step is a compiled program of `batch` rows; keys, values and
- * states stay between steps, in arrays that grow with the strings. */
+/* A network of the table, at θ = 0 until it is moved.  A step is compiled for `batch` rows; keys, values and states
+ * stay between steps, in arrays that grow with the strings. */
 tb_status tb_network_reader(tb_context *, const tb_sequence_model *, const tb_sequence_shape *, tb_dtype, size_t batch,
                             tb_reader **) TB_MUST_CHECK;
+/* The same of a network with attention (tb_network_reader calls it). */
+tb_status tb_attentive_reader(tb_context *, const tb_sequence_model *, const tb_sequence_shape *, tb_dtype,
+                              size_t batch, tb_reader **) TB_MUST_CHECK;
 /* theta[p]: copied. */
 void tb_network_reader_move(tb_reader *, const double *theta);
-/* Multiply-adds and the like of a step with the longest strings. */
-tb_status tb_network_reader_cost(tb_reader *, tb_cost *);
 
 /* The law of the language on prefixes that it has, a strategy on the others: end at once, or append the alphabet's last
  * symbol while r1 counts too few of it and then end.  Never fails to be a law; such two agree wherever the language

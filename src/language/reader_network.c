@@ -1,6 +1,6 @@
-/* A network read a place at a time.
+/* A network without attention, read a place at a time.
  *
- * Memory by place (a transformer's keys and values) is [1,B,rows,C]: C columns of which those read so far are filled,
+ * Memory by place (the linear model's embeddings) is [1,B,rows,C]: C columns of which those read so far are filled,
  * the others zero.  C grows by a third as strings grow, with a program for each C; so short strings never pay for long
  * ones. */
 #include "language/reader.h"
@@ -175,6 +175,15 @@ static tb_status read(tb_reader *r, const int32_t *tokens, double *scores) {
   return TB_OK;
 }
 
+static void move(tb_reader *r, const double *theta) {
+  network *n = r->data;
+  for (size_t i = 0; i < n->parameters; i++)
+    if (n->dtype == TB_FLOAT32)
+      ((float *)n->theta)[i] = (float)theta[i];
+    else
+      ((double *)n->theta)[i] = theta[i];
+}
+
 static tb_status prepare(tb_reader *r) {
   network *n = r->data;
   size_t rows;
@@ -203,8 +212,8 @@ tb_status tb_network_reader(tb_context *context, const tb_sequence_model *model,
                             tb_dtype dtype, size_t batch, tb_reader **out) {
   *out = NULL;
   tb_status status = model->check(context, shape);
-  if (status)
-    return status;
+  if (status || model->attend)
+    return status ? status : tb_attentive_reader(context, model, shape, dtype, batch, out);
   tb_reader *r = tb_allocate(context, 1, sizeof *r);
   network *n = r ? tb_allocate(context, 1, sizeof *n) : NULL;
   if (!n) {
@@ -222,6 +231,7 @@ tb_status tb_network_reader(tb_context *context, const tb_sequence_model *model,
                     .length = shape->length,
                     .start = start,
                     .read = read,
+                    .move = move,
                     .free = release,
                     .data = n };
   status = prepare(r);
@@ -233,22 +243,4 @@ tb_status tb_network_reader(tb_context *context, const tb_sequence_model *model,
   }
   *out = r;
   return TB_OK;
-}
-
-void tb_network_reader_move(tb_reader *r, const double *theta) {
-  network *n = r->data;
-  for (size_t i = 0; i < n->parameters; i++)
-    if (n->dtype == TB_FLOAT32)
-      ((float *)n->theta)[i] = (float)theta[i];
-    else
-      ((double *)n->theta)[i] = theta[i];
-}
-
-tb_status tb_network_reader_cost(tb_reader *r, tb_cost *cost) {
-  network *n = r->data;
-  tb_program *program;
-  tb_status status = program_of(r, n->shape.length, &program);
-  if (!status)
-    *cost = tb_program_cost(program);
-  return status;
 }

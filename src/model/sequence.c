@@ -52,16 +52,15 @@ static tb_value transformer_logits(tb_graph *g, const tb_sequence_shape *s, tb_v
   return tb_transformer_logits_dropout(g, &shape, theta, tokens, rate, keys);
 }
 
-static bool transformer_memory(const tb_sequence_shape *s, size_t k, size_t *rows, bool *by_place) {
-  *rows = s->width;
-  *by_place = true;
-  return k < 2 * s->layers;
+static void transformer_attend(tb_graph *g, const tb_sequence_shape *s, tb_value theta, size_t k,
+                               tb_transformer_stage *stage) {
+  const tb_transformer_shape shape = transformer_of(s);
+  tb_transformer_step(g, &shape, theta, k, stage);
 }
 
-static tb_value transformer_step(tb_graph *g, const tb_sequence_shape *s, tb_value theta, tb_value tokens,
-                                 tb_value place, const tb_value *memory, tb_value *next) {
+static double transformer_slope(const tb_sequence_shape *s, size_t head) {
   const tb_transformer_shape shape = transformer_of(s);
-  return tb_transformer_step(g, &shape, theta, tokens, place, memory, next);
+  return tb_transformer_slope(&shape, head);
 }
 
 static const tb_sequence_model transformer = {
@@ -74,8 +73,8 @@ static const tb_sequence_model transformer = {
   .block = transformer_block,
   .initialise = transformer_initialise,
   .logits = transformer_logits,
-  .memory = transformer_memory,
-  .step = transformer_step,
+  .attend = transformer_attend,
+  .slope = transformer_slope,
 };
 
 /* ---- recurrent networks ---- */

@@ -38,9 +38,11 @@ typedef struct tb_sequence_model {
   bool (*memory)(const tb_sequence_shape *, size_t k, size_t *rows, bool *by_place);
   /* tokens int32 [R,B] at place (int32 scalar) → logits [R,B,V].  memory[k] [R,B,rows] or, by place, [R,B,rows,C] with
    * zeros from column `place` on; next[k] [R,B,rows] replaces it, or belongs into column `place`.  All memory is zero
-   * at place 0. */
+   * at place 0.  NULL for networks with attention, which have instead: */
   tb_value (*step)(tb_graph *, const tb_sequence_shape *, tb_value theta, tb_value tokens, tb_value place,
                    const tb_value *memory, tb_value *next);
+  void (*attend)(tb_graph *, const tb_sequence_shape *, tb_value theta, size_t k, tb_transformer_stage *);
+  double (*slope)(const tb_sequence_shape *, size_t head);
 } tb_sequence_model;
 
 enum { TB_SEQUENCE_MEMORY = 2048 };

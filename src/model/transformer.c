@@ -3,8 +3,8 @@
  *   post-norm  h ← N(h + A(h)),  h ← N(h + F(h));     pre-norm  h ← h + A(N(h)),  h ← h + F(N(h))
  *   A: softmax(q kᵀ/√(d/H) + mask) v in each head;    F: W2 a(W1 h + b1) + b2;    N: gain (h − mean)/√(var + ε) + shift
  *
- * Activations are [R, B·T, d]: every layer is one product over all places of the batch.  A step of decoding is the same
- * pass with T = 1, whose attention also looks at the keys and values that earlier steps left. */
+ * Activations are [R, B·T, d]: every layer is one product over all places of the batch.  Decoding takes the
+ * same pass with T = 1 in stages that end where a layer's attention begins: who decodes keeps keys and values. */
 #include "model/transformer.h"
 
 #include <math.h>
@@ -166,9 +166,7 @@ typedef struct pass {
   tb_value bias;         /* of the scores */
   tb_value cosine, sine; /* [T, h/2], with rope */
   tb_dropout dropout;
-  const tb_value *memory; /* keys and values of earlier places, layer by layer; NULL while training */
-  tb_value *next;         /* those of this place */
-  size_t layer;
+  bool one_place; /* decoding: place is a runtime value */
 } pass;
 
 /* x[R,n,d] normalised over d, times gain plus shift [R,1,d] */
@@ -207,56 +205,22 @@ static tb_value look(const pass *p, tb_value q, tb_value k, tb_value v) {
   return tb_matmul(p->g, weights, false, v, false);
 }
 
-/* q[R,B,H,1,h] · keys[R,B,H,h,C] → [R,B,H,1,C].  Heads of a few entries are a sum of rows rather than a product of tiny
- * matrices. */
-static tb_value scores_of(tb_graph *g, tb_value q, tb_value keys) {
-  enum { FEW = 4 };
-  const size_t width = tb_dim(g, keys, 3);
-  if (width > FEW)
-    return tb_matmul(g, q, false, keys, false);
-  tb_value sum = { -1 };
-  for (size_t i = 0; i < width; i++) {
-    const tb_value part = tb_multiply(g, tb_slice(g, q, 4, i, 1), tb_slice(g, keys, 3, i, 1));
-    sum = i == 0 ? part : tb_add(g, sum, part);
-  }
-  return sum;
-}
-
-/* The same of one place, q, k, v [R,B,H,1,h], that also sees the memory's keys and values [R,B,d,C], whose columns are
- * places and whose column of this place is zero. */
-static tb_value look_back(pass *p, tb_value q, tb_value k, tb_value v) {
-  tb_graph *g = p->g;
-  const tb_value *memory = p->memory + 2 * p->layer;
-  const size_t heads = p->s->heads, width = p->s->width, columns = tb_dim(g, memory[0], 3), one = 1;
-  const size_t by_head[] = { p->replicas, p->batch, heads, width / heads, columns };
-  const size_t flat[] = { p->replicas, p->batch, width };
-  const tb_value keys = tb_reshape(g, memory[0], 5, by_head), values = tb_reshape(g, memory[1], 5, by_head);
-  const tb_value column = tb_cast(g, counter(g, 1, columns, 1), tb_value_dtype(g, q));
-  const tb_value here = tb_equal(g, column, tb_cast(g, p->place, tb_value_dtype(g, q))); /* [1,C] */
-  const tb_value own = tb_reduce(g, TB_SUM, tb_multiply(g, q, k), 1u << 4, true);
-  const tb_value scores = tb_select(g, here, own, scores_of(g, q, keys)); /* [R,B,H,1,C] */
-  const tb_value weights = tb_softmax(g, tb_add(g, scores, p->bias));
-  const tb_value own_weight = tb_gather(g, weights, 4, tb_reshape(g, tb_cast(g, p->place, TB_INT32), 1, &one));
-  p->next[2 * p->layer] = tb_reshape(g, k, 3, flat);
-  p->next[2 * p->layer + 1] = tb_reshape(g, v, 3, flat);
-  p->layer++;
-  return tb_add(g, tb_matmul(g, weights, false, values, true), tb_multiply(g, own_weight, v));
+/* Queries (scaled), keys and values of normalised x[R,B·T,d], each [R,B,H,T,h] */
+static void queries_of(pass *p, tb_value x, tb_value qkv[3]) {
+  const tb_value joint = tb_block_affine(&p->walk, x);
+  for (size_t i = 0; i < 3; i++)
+    qkv[i] = heads_of(p, joint, i);
+  for (size_t i = 0; i < 2 && p->s->position == TB_POSITION_ROPE; i++)
+    qkv[i] = turn(p, qkv[i]);
+  qkv[0] = tb_scale(p->g, qkv[0], 1 / sqrt((double)(p->s->width / p->s->heads)));
 }
 
 static tb_value attention(pass *p, tb_value x) {
   tb_graph *g = p->g;
-  const size_t width = p->s->width, head_width = width / p->s->heads;
-  const tb_value qkv = tb_block_affine(&p->walk, x);
-  tb_value q = heads_of(p, qkv, 0), k = heads_of(p, qkv, 1);
-  const tb_value v = heads_of(p, qkv, 2);
-  if (p->s->position == TB_POSITION_ROPE) {
-    q = turn(p, q);
-    k = turn(p, k);
-  }
-  q = tb_scale(g, q, 1 / sqrt((double)head_width));
-  const tb_value seen =
-      tb_transpose(g, (p->memory ? look_back(p, q, k, v) : look(p, q, k, v)), (size_t[]){ 0, 1, 3, 2, 4 });
-  const tb_value joined = tb_reshape(g, seen, 3, (size_t[]){ p->replicas, p->batch * p->length, width });
+  tb_value qkv[3];
+  queries_of(p, x, qkv);
+  const tb_value seen = tb_transpose(g, look(p, qkv[0], qkv[1], qkv[2]), (size_t[]){ 0, 1, 3, 2, 4 });
+  const tb_value joined = tb_reshape(g, seen, 3, (size_t[]){ p->replicas, p->batch * p->length, p->s->width });
   return tb_block_affine(&p->walk, joined);
 }
 
@@ -283,8 +247,9 @@ static tb_value residual(pass *p, tb_value h, tb_value (*branch)(pass *, tb_valu
 /* The rows of P[R,length,d] at these places, [R,1,T,d] */
 static tb_value learned(const pass *p, tb_value rows) {
   tb_graph *g = p->g;
-  const tb_value taken = p->memory ? tb_gather(g, rows, 1, tb_reshape(g, tb_cast(g, p->place, TB_INT32), 1, &p->length))
-                                   : tb_slice(g, rows, 1, 0, p->length);
+  const tb_value taken = p->one_place
+                             ? tb_gather(g, rows, 1, tb_reshape(g, tb_cast(g, p->place, TB_INT32), 1, &p->length))
+                             : tb_slice(g, rows, 1, 0, p->length);
   return tb_reshape(g, taken, 4, (size_t[]){ p->replicas, 1, p->length, p->s->width });
 }
 
@@ -315,53 +280,109 @@ static tb_value embed(pass *p, tb_value tokens, tb_dtype dtype) {
   return tb_drop(g, &p->dropout, h);
 }
 
-/* tokens int32 [B,T] or [R,B,T] → [R,B,T,V]; columns: places that attention looks over */
-static tb_value forward(pass *p, tb_value theta, tb_value tokens, size_t columns) {
-  tb_graph *g = p->g;
-  const tb_transformer_shape *s = p->s;
-  const size_t rank = tb_rank(g, tokens);
-  const tb_dtype dtype = tb_value_dtype(g, theta);
-  p->replicas = tb_dim(g, theta, 0);
-  p->batch = tb_dim(g, tokens, rank - 2);
-  p->length = tb_dim(g, tokens, rank - 1);
-  p->walk = (tb_block_walk){ .graph = g, .list = list, .shape = s, .theta = theta };
-  p->bias = score_bias(g, s, p->place, columns, dtype);
-  if (s->position == TB_POSITION_ROPE) {
-    const size_t head_width = s->width / s->heads;
-    const tb_value turns = angle(g, p->place, counter(g, 1, head_width / 2, 1), head_width);
-    p->cosine = tb_cast(g, tb_cos(g, turns), dtype);
-    p->sine = tb_cast(g, tb_sin(g, turns), dtype);
-  }
-  tb_value h = embed(p, tokens, dtype);
-  for (size_t l = 0; l < s->layers; l++) {
-    h = residual(p, h, attention);
-    h = residual(p, h, feedforward);
-  }
-  if (!s->post_norm) {
+static void turns_of(pass *p, tb_dtype dtype) {
+  const size_t head_width = p->s->width / p->s->heads;
+  if (p->s->position != TB_POSITION_ROPE)
+    return;
+  const tb_value turns = angle(p->g, p->place, counter(p->g, 1, head_width / 2, 1), head_width);
+  p->cosine = tb_cast(p->g, tb_cos(p->g, turns), dtype);
+  p->sine = tb_cast(p->g, tb_sin(p->g, turns), dtype);
+}
+
+/* The last norm of pre-norm networks, and the read-out: h[R,n,d] → [R,n,V] */
+static tb_value read_out_of(pass *p, tb_value h) {
+  if (!p->s->post_norm) {
     const tb_value gain = tb_block_take(&p->walk), shift = tb_block_take(&p->walk);
     h = norm(p, h, gain, shift);
   }
-  const tb_value logits = tb_block_affine(&p->walk, h);
-  return tb_reshape(g, logits, 4, (size_t[]){ p->replicas, p->batch, p->length, s->vocabulary });
+  return tb_block_affine(&p->walk, h);
 }
 
 tb_value tb_transformer_logits_dropout(tb_graph *g, const tb_transformer_shape *s, tb_value theta, tb_value tokens,
                                        double rate, tb_value keys) {
-  const size_t length = tb_dim(g, tokens, tb_rank(g, tokens) - 1);
-  pass p = { .g = g, .s = s, .place = counter(g, length, 1, 0), .dropout = { .rate = rate, .keys = keys } };
-  return forward(&p, theta, tokens, length);
+  const size_t rank = tb_rank(g, tokens);
+  const tb_dtype dtype = tb_value_dtype(g, theta);
+  pass p = { .g = g,
+             .s = s,
+             .replicas = tb_dim(g, theta, 0),
+             .batch = tb_dim(g, tokens, rank - 2),
+             .length = tb_dim(g, tokens, rank - 1),
+             .walk = { .graph = g, .list = list, .shape = s, .theta = theta },
+             .dropout = { .rate = rate, .keys = keys } };
+  p.place = counter(g, p.length, 1, 0);
+  p.bias = score_bias(g, s, p.place, p.length, dtype);
+  turns_of(&p, dtype);
+  tb_value h = embed(&p, tokens, dtype);
+  for (size_t l = 0; l < s->layers; l++) {
+    h = residual(&p, h, attention);
+    h = residual(&p, h, feedforward);
+  }
+  return tb_reshape(g, read_out_of(&p, h), 4, (size_t[]){ p.replicas, p.batch, p.length, s->vocabulary });
 }
 
 tb_value tb_transformer_logits(tb_graph *g, const tb_transformer_shape *s, tb_value theta, tb_value tokens) {
   return tb_transformer_logits_dropout(g, s, theta, tokens, 0, (tb_value){ -1 });
 }
 
-tb_value tb_transformer_step(tb_graph *g, const tb_transformer_shape *s, tb_value theta, tb_value tokens,
-                             tb_value place, const tb_value *memory, tb_value *next) {
-  const size_t replicas = tb_dim(g, theta, 0), batch = tb_dim(g, tokens, 1);
-  pass p = { .g = g, .s = s, .memory = memory, .next = next };
-  p.place = tb_reshape(g, tb_cast(g, place, TB_FLOAT64), 2, (size_t[]){ 1, 1 });
-  tokens = tb_reshape(g, tokens, 3, (size_t[]){ replicas, batch, 1 });
-  const tb_value logits = forward(&p, theta, tokens, tb_dim(g, memory[0], 3));
-  return tb_reshape(g, logits, 3, (size_t[]){ replicas, batch, s->vocabulary });
+/* ---- decoding ---- */
+
+/* Past `count` blocks. */
+static void skip(tb_block_walk *walk, size_t count) {
+  tb_block block;
+  for (; count; count--) {
+    walk->list(walk->shape, walk->next++, &block);
+    walk->offset += block.rows * block.cols;
+  }
+}
+
+/* The rest of a layer behind its attention: what was seen enters h, then the feed-forward block. */
+static tb_value finish_layer(pass *p, tb_value h, tb_value seen) {
+  const tb_value gain = tb_block_take(&p->walk), shift = tb_block_take(&p->walk);
+  skip(&p->walk, 2); /* Wqkv, bqkv */
+  h = tb_add(p->g, h, tb_block_affine(&p->walk, seen));
+  if (p->s->post_norm)
+    h = norm(p, h, gain, shift);
+  return residual(p, h, feedforward);
+}
+
+/* Queries, keys and values of the next layer, [R,B,d] each. */
+static void begin_layer(pass *p, tb_value h, tb_transformer_stage *stage) {
+  const size_t flat[] = { p->replicas, p->batch, p->s->width };
+  tb_value qkv[3];
+  const tb_value gain = tb_block_take(&p->walk), shift = tb_block_take(&p->walk);
+  queries_of(p, p->s->post_norm ? h : norm(p, h, gain, shift), qkv);
+  stage->query = tb_reshape(p->g, qkv[0], 3, flat);
+  stage->key = tb_reshape(p->g, qkv[1], 3, flat);
+  stage->value = tb_reshape(p->g, qkv[2], 3, flat);
+}
+
+void tb_transformer_step(tb_graph *g, const tb_transformer_shape *s, tb_value theta, size_t k,
+                         tb_transformer_stage *stage) {
+  const size_t before = 1 + (s->position == TB_POSITION_LEARNED); /* blocks of embeddings */
+  const tb_dtype dtype = tb_value_dtype(g, theta);
+  pass p = { .g = g,
+             .s = s,
+             .replicas = tb_dim(g, theta, 0),
+             .batch = tb_dim(g, stage->tokens, 1),
+             .length = 1,
+             .one_place = true,
+             .walk = { .graph = g, .list = list, .shape = s, .theta = theta } };
+  p.place = tb_reshape(g, tb_cast(g, stage->place, TB_FLOAT64), 2, (size_t[]){ 1, 1 });
+  turns_of(&p, dtype);
+  tb_value h;
+  if (k == 0) {
+    h = embed(&p, tb_reshape(g, stage->tokens, 3, (size_t[]){ p.replicas, p.batch, 1 }), dtype);
+  } else {
+    skip(&p.walk, before + (k - 1) * IN_LAYER);
+    h = finish_layer(&p, stage->stream, stage->seen);
+  }
+  stage->stream = h;
+  if (k < s->layers)
+    begin_layer(&p, h, stage);
+  else
+    stage->logits = tb_reshape(g, read_out_of(&p, h), 3, (size_t[]){ p.replicas, p.batch, s->vocabulary });
+}
+
+double tb_transformer_slope(const tb_transformer_shape *s, size_t k) {
+  return s->position == TB_POSITION_ALIBI ? exp2(-8 * (double)(k + 1) / (double)s->heads) : 0;
 }

@@ -55,10 +55,18 @@ tb_value tb_transformer_logits(tb_graph *, const tb_transformer_shape *, tb_valu
 tb_value tb_transformer_logits_dropout(tb_graph *, const tb_transformer_shape *, tb_value theta, tb_value tokens,
                                        double rate, tb_value keys);
 
-/* One place further: tokens int32 [R,B] at place (int32 scalar) → logits [R,B,V] of the next symbol.  memory[2·layers]:
- * for each layer the keys and the values of earlier places, [R,B,d,C] with a column a place and zeros from `place` on,
- * C > place; next[2·layers] [R,B,d] belong into column `place`. */
-tb_value tb_transformer_step(tb_graph *, const tb_transformer_shape *, tb_value theta, tb_value tokens, tb_value place,
-                             const tb_value *memory, tb_value *next);
+/* One place further, in layers + 1 stages that are parted by the attention of a layer: stage k = 0 … layers − 1 ends
+ * with the next layer's query (scaled), key and value; from k = 1 on it begins with what the query of stage k − 1 has
+ * seen in the keys and values of all places so far, this one included.  ALiBi's slope is the attention's to add. */
+typedef struct tb_transformer_stage {
+  tb_value tokens, place;     /* in: int32 [R,B] and scalar */
+  tb_value stream;            /* in (k > 0) and out: [R,B,d] */
+  tb_value seen;              /* in (k > 0): [R,B,d], head by head */
+  tb_value query, key, value; /* out (k < layers): [R,B,d], head by head */
+  tb_value logits;            /* out (k = layers): [R,B,V] of the next symbol */
+} tb_transformer_stage;
+void tb_transformer_step(tb_graph *, const tb_transformer_shape *, tb_value theta, size_t k, tb_transformer_stage *);
+/* Slope of head k = 0 … heads − 1 with ALiBi; 0 otherwise. */
+double tb_transformer_slope(const tb_transformer_shape *, size_t k);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROWS = 256, SHORT = 8, DRAWN = 512 };
+enum { ROWS = 64, PUBLISHED_ROWS = 256, SHORT = 8, DRAWN = 512 };
 
 static bool has(const rules *r, rules_quirk quirk) {
   return (r->settings.quirks & quirk) != 0;
@@ -18,12 +18,13 @@ tb_status rules_readers_new(rules *r, rules_readers *out) {
     out->completions = out->fit;
     return status;
   }
+  const size_t rows = has(r, RULES_ROWS) ? PUBLISHED_ROWS : ROWS; /* a whole set of prompts: its rows are numbered */
   tb_sequence_shape shape = r->shape;
   shape.last_place = false;
-  tb_status status = tb_network_reader(r->context, r->model, &shape, r->settings.dtype, ROWS, &out->fit);
+  tb_status status = tb_network_reader(r->context, r->model, &shape, r->settings.dtype, rows, &out->fit);
   out->completions = out->fit;
   if (!status && r->shape.last_place)
-    status = tb_network_reader(r->context, r->model, &r->shape, r->settings.dtype, ROWS, &out->completions);
+    status = tb_network_reader(r->context, r->model, &r->shape, r->settings.dtype, rows, &out->completions);
   if (status)
     rules_readers_free(out);
   return status;

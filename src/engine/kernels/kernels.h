@@ -119,6 +119,14 @@ typedef struct tb_kernel_attention {
                    void *q_bar, void *k_bar, void *v_bar, void *scratch);
 } tb_kernel_attention;
 
+/* Attention of one query over `count` ≥ 1 remembered keys and values: out[width] = Σ_j w_j v_j, w = softmax(q·k_j + slope
+ * (j − last)).  memory holds blocks of `places` places, [block][keys, values][width][places]; the last block is whole,
+ * its rest anything finite.  scratch: a number for each place of each block. */
+typedef struct tb_kernel_recall {
+  size_t places;
+  void (*run)(size_t count, size_t width, const void *q, const void *memory, double slope, void *out, void *scratch);
+} tb_kernel_recall;
+
 /* Layer norm of rows: out = (x − mean)/√(var + ε) times gain[cols] plus shift[cols], and from bar, the cotangent of
  * out, those of x, gain and shift (summed over rows; NULL: not wanted).  scratch: elements, of either. */
 typedef struct tb_layer_norm {
@@ -145,6 +153,7 @@ typedef struct tb_kernels {
   const tb_kernel_factor *factor;
   const tb_kernel_sampled *sampled;
   const tb_kernel_attention *attention;
+  const tb_kernel_recall *recall;
   const tb_kernel_norm *norm;
   double (*peak)(void); /* multiply-adds counted twice, per second on this core, measured for some milliseconds */
 } tb_kernels;

@@ -236,6 +236,7 @@ extern const tb_kernel_move NAME(move);
 extern const tb_kernel_factor NAME(factor);
 extern const tb_kernel_sampled NAME(sampled);
 extern const tb_kernel_attention NAME(attention);
+extern const tb_kernel_recall NAME(recall);
 extern const tb_kernel_norm NAME(norm);
 extern const tb_kernels NAME(table);
 

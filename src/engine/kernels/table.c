@@ -40,6 +40,7 @@ const tb_kernels NAME(table) = {
   .factor = &NAME(factor),
   .sampled = &NAME(sampled),
   .attention = &NAME(attention),
+  .recall = &NAME(recall),
   .norm = &NAME(norm),
   .peak = peak,
 };

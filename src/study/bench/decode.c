@@ -9,7 +9,7 @@
 #include "io/npz.h"
 #include "language/reader.h"
 
-enum { PROMPTS = 256, PROMPT = 8, NEW = 300, A = 0, B = 1, START = 3, V = 5, TOKENS = PROMPT + NEW };
+enum { PROMPTS = 256, ROWS = 32, PROMPT = 8, NEW = 300, A = 0, B = 1, START = 3, V = 5, TOKENS = PROMPT + NEW };
 
 struct tb_workload {
   tb_context *context;
@@ -17,8 +17,8 @@ struct tb_workload {
   size_t parameters;
   double *theta;
   float *single; /* θ as it is computed with */
-  int32_t chosen[PROMPTS];
-  double scores[PROMPTS * V];
+  int32_t chosen[ROWS];
+  double scores[ROWS * V];
 };
 
 static const tb_sequence_shape shape = { .vocabulary = V,
@@ -50,7 +50,7 @@ static tb_status open_workload(tb_context *context, tb_workload **out) {
   w->single = tb_allocate(context, w->parameters, sizeof *w->single);
   tb_status status = w->theta && w->single ? TB_OK : TB_NO_MEMORY;
   if (!status)
-    status = tb_network_reader(context, model, &shape, TB_FLOAT32, PROMPTS, &w->reader);
+    status = tb_network_reader(context, model, &shape, TB_FLOAT32, ROWS, &w->reader);
   if (status) {
     close_workload(w);
     *out = NULL;
@@ -73,17 +73,25 @@ static int32_t choose(const double *scores, double *nats) {
   return best;
 }
 
-/* loss: nats a chosen symbol */
-static tb_status step(tb_workload *w, double *loss) {
-  double nats = 0;
-  for (size_t i = 0; i < PROMPTS; i++)
+/* Prompts number first … first + ROWS − 1. */
+static tb_status complete(tb_workload *w, size_t first, double *nats) {
+  for (size_t i = 0; i < ROWS; i++)
     w->chosen[i] = START;
   tb_status status = tb_reader_start(w->reader);
   for (size_t t = 0; t < TOKENS && !status; t++) {
     status = tb_reader_read(w->reader, w->chosen, w->scores);
-    for (size_t i = 0; i < PROMPTS && !status; i++)
-      w->chosen[i] = t < PROMPT ? (int32_t)(i >> (PROMPT - 1 - t) & 1) : choose(w->scores + i * V, &nats);
+    for (size_t i = 0; i < ROWS && !status; i++)
+      w->chosen[i] = t < PROMPT ? (int32_t)((first + i) >> (PROMPT - 1 - t) & 1) : choose(w->scores + i * V, nats);
   }
+  return status;
+}
+
+/* loss: nats a chosen symbol */
+static tb_status step(tb_workload *w, double *loss) {
+  double nats = 0;
+  tb_status status = TB_OK;
+  for (size_t first = 0; first < PROMPTS && !status; first += ROWS)
+    status = complete(w, first, &nats);
   *loss = nats / (PROMPTS * NEW);
   return status;
 }
