@@ -11,10 +11,34 @@
 
 /* ---- pointwise programs ---- */
 
+static void run_adam(const tb_step *s, char *const *at, const tb_lane *lanes, size_t rows, size_t cols) {
+  const tb_adam_step *a = s->adam;
+  void *out[TB_ADAM_OUTPUTS];
+  const void *in[TB_ADAM_VECTORS], *scalars[TB_ADAM_SCALARS];
+  size_t ldo[TB_ADAM_OUTPUTS], ldi[TB_ADAM_VECTORS], lds[TB_ADAM_SCALARS];
+  for (int k = 0; k < TB_ADAM_OUTPUTS; k++) {
+    out[k] = at[a->out[k]];
+    ldo[k] = lanes[a->out[k]].row;
+  }
+  for (int k = 0; k < TB_ADAM_VECTORS; k++) {
+    in[k] = at[a->in[k]];
+    ldi[k] = lanes[a->in[k]].row;
+  }
+  for (int k = 0; k < TB_ADAM_SCALARS; k++) {
+    scalars[k] = at[a->scalars[k]];
+    lds[k] = lanes[a->scalars[k]].row;
+  }
+  s->f.adam(rows, cols, a->numbers, out, ldo, in, ldi, scalars, lds);
+}
+
 static void run_step(const tb_step *s, char *const *at, const tb_lane *lanes, size_t rows, size_t cols) {
   if (s->flat) {
     cols *= rows;
     rows = 1;
+  }
+  if (s->kind == TB_STEP_ADAM) {
+    run_adam(s, at, lanes, rows, cols);
+    return;
   }
   char *out = at[s->out], *a = at[s->a];
   const size_t ldo = lanes[s->out].row, lda = lanes[s->a].row;
@@ -30,6 +54,8 @@ static void run_step(const tb_step *s, char *const *at, const tb_lane *lanes, si
     break;
   case TB_STEP_TERNARY:
     s->f.ternary(rows, cols, out, ldo, a, lda, at[s->b], lanes[s->b].row, at[s->c], lanes[s->c].row);
+    break;
+  case TB_STEP_ADAM:
     break;
   }
 }

@@ -2,8 +2,9 @@
  *
  * Axes that run on in every operand are merged; what is left is [outer…, rows, cols].  Operands are lanes: vectors, or
  * scalars of their row (bias columns, numbers).  A product that only a sum or difference reads becomes a fused
- * multiply-add; a function and its derivative of the same argument become one step.  Values that leave the group are
- * written where they belong, the others to temporary blocks that are used again as soon as they are free. */
+ * multiply-add; a function and its derivative of the same argument become one step, and so does an update by Adam.
+ * Values that leave the group are written where they belong, the others to temporary blocks that are used again as soon
+ * as they are free. */
 #include "engine/naive.h"
 #include "engine/plan.h"
 
@@ -185,6 +186,10 @@ static void note_read(fuser *f, uint16_t lane) {
   f->last_read[lane] = (uint16_t)(f->program->step_count + 1);
 }
 
+static void note_read_by_last(fuser *f, uint16_t lane) {
+  f->last_read[lane] = (uint16_t)f->program->step_count;
+}
+
 static bool runs_on(const fuser *f, uint16_t lane, bool scalar) {
   if (lane == NO_LANE || f->program->rows == 1)
     return true;
@@ -350,6 +355,164 @@ static tb_status step_select(fuser *f, value *v) {
   return TB_OK;
 }
 
+/* ---- steps of Adam ---- */
+
+typedef struct adam {
+  value *in[TB_ADAM_VECTORS], *out[TB_ADAM_OUTPUTS], *scalars[TB_ADAM_SCALARS], *inside[16];
+  uint32_t inside_count;
+  double numbers[TB_ADAM_NUMBERS];
+  bool fits;
+} adam;
+
+/* The value, which must be a member of this operation that is read once, or of any readers where it leaves the group.
+ */
+static const tb_node *member(const fuser *f, adam *a, value *v, tb_op op, uint32_t kind, bool leaving) {
+  const tb_node *node = node_of(f, v->node);
+  a->fits = a->fits && v->member && !v->done && node->op == op &&
+            ((op != TB_OP_BINARY && op != TB_OP_UNARY) || node->attributes.kind == kind) &&
+            (op != TB_OP_UNARY || node->attributes.order == 0) &&
+            (leaving ? v->inside <= 1 : v->inside == 1 && !leaves(f, v));
+  if (a->fits && a->inside_count < sizeof a->inside / sizeof *a->inside)
+    a->inside[a->inside_count++] = v;
+  return node;
+}
+
+/* x·(scalar of its row): the vector; the scalar in *scalar. */
+static value *times_scalar(fuser *f, adam *a, value *v, value **scalar) {
+  const tb_node *node = member(f, a, v, TB_OP_BINARY, TB_MULTIPLY, false);
+  if (!a->fits)
+    return v;
+  value *x = value_of(f, node->operands[0]), *y = value_of(f, node->operands[1]);
+  *scalar = x->scalar ? x : y;
+  a->fits = x->scalar != y->scalar && !(*scalar)->member;
+  return x->scalar ? y : x;
+}
+
+/* β·old + (1 − β)·new: old; new and the numbers. */
+static value *moving_average(fuser *f, adam *a, value *v, bool squared, value **slope, double *numbers) {
+  const tb_node *sum = member(f, a, v, TB_OP_BINARY, TB_ADD, true);
+  for (int side = 0; a->fits && side < 2; side++) {
+    adam trial = *a;
+    value *x = value_of(f, sum->operands[side]), *y = value_of(f, sum->operands[!side]);
+    const tb_node *old = member(f, &trial, x, TB_OP_SCALE, 0, false);
+    const tb_node *new = member(f, &trial, y, TB_OP_SCALE, 0, false);
+    if (!trial.fits)
+      continue;
+    value *term = value_of(f, new->operands[0]);
+    const tb_node *square = squared ? member(f, &trial, term, TB_OP_UNARY, TB_SQUARE, false) : NULL;
+    value *from = trial.fits && square ? value_of(f, square->operands[0]) : term;
+    if (!trial.fits || value_of(f, old->operands[0])->member || value_of(f, old->operands[0])->scalar ||
+        (*slope && from != *slope))
+      continue;
+    *a = trial;
+    *slope = from;
+    numbers[0] = old->attributes.value;
+    numbers[1] = new->attributes.value;
+    return value_of(f, old->operands[0]);
+  }
+  a->fits = false;
+  return v;
+}
+
+/* ratio + decay θ: the ratio, and the decay. */
+static value *without_decay(fuser *f, adam *a, value *v) {
+  const tb_node *sum = member(f, a, v, TB_OP_BINARY, TB_ADD, false);
+  for (int side = 0; a->fits && side < 2; side++) {
+    adam trial = *a;
+    const tb_node *scale = member(f, &trial, value_of(f, sum->operands[side]), TB_OP_SCALE, 0, false);
+    if (!trial.fits || value_of(f, scale->operands[0]) != a->in[TB_ADAM_THETA])
+      continue;
+    *a = trial;
+    a->numbers[5] = scale->attributes.value;
+    return value_of(f, sum->operands[!side]);
+  }
+  a->fits = false;
+  return v;
+}
+
+/* θ' = θ − rate (c₁ m'/(√(c₂ v') + ε) + decay θ), from the difference down. */
+static bool find_adam(fuser *f, value *v, adam *a) {
+  *a = (adam){ .fits = true };
+  if (f->kernels->dtype != node_of(f, v->node)->dtype)
+    return false;
+  const tb_node *difference = member(f, a, v, TB_OP_BINARY, TB_SUBTRACT, true);
+  if (!a->fits)
+    return false;
+  a->out[TB_ADAM_THETA] = v;
+  a->in[TB_ADAM_THETA] = value_of(f, difference->operands[0]);
+  value *ratio = times_scalar(f, a, value_of(f, difference->operands[1]), &a->scalars[TB_ADAM_RATE]);
+  if (a->fits && node_of(f, ratio->node)->op == TB_OP_BINARY && node_of(f, ratio->node)->attributes.kind == TB_ADD)
+    ratio = without_decay(f, a, ratio);
+  const tb_node *divide = a->fits ? member(f, a, ratio, TB_OP_BINARY, TB_DIVIDE, false) : NULL;
+  if (!a->fits)
+    return false;
+  a->out[TB_ADAM_M] = times_scalar(f, a, value_of(f, divide->operands[0]), &a->scalars[TB_ADAM_C1]);
+  const tb_node *shift = member(f, a, value_of(f, divide->operands[1]), TB_OP_SHIFT, 0, false);
+  const tb_node *root = a->fits ? member(f, a, value_of(f, shift->operands[0]), TB_OP_UNARY, TB_SQRT, false) : NULL;
+  if (!a->fits)
+    return false;
+  a->numbers[4] = shift->attributes.value;
+  a->out[TB_ADAM_V] = times_scalar(f, a, value_of(f, root->operands[0]), &a->scalars[TB_ADAM_C2]);
+  if (a->fits) /* this one says which is the slope */
+    a->in[TB_ADAM_V] = moving_average(f, a, a->out[TB_ADAM_V], true, &a->in[TB_ADAM_G], a->numbers + 2);
+  if (a->fits)
+    a->in[TB_ADAM_M] = moving_average(f, a, a->out[TB_ADAM_M], false, &a->in[TB_ADAM_G], a->numbers);
+  const value *theta = a->in[TB_ADAM_THETA], *slope = a->in[TB_ADAM_G];
+  return a->fits && !theta->member && !theta->scalar && !slope->member && !slope->scalar;
+}
+
+/* All operands come from outside the group, so that the step may stand anywhere in it. */
+static tb_status step_adam(fuser *f, adam *a) {
+  tb_adam_step *lanes = tb_arena_allocate(f->p->arena, 1, sizeof *lanes);
+  if (!lanes)
+    return TB_NO_MEMORY;
+  tb_step step = { .kind = TB_STEP_ADAM,
+                   .out1 = NO_LANE,
+                   .a = NO_LANE,
+                   .b = NO_LANE,
+                   .c = NO_LANE,
+                   .f.adam = f->kernels->pointwise->adam,
+                   .adam = lanes,
+                   .name = "step of Adam" };
+  memcpy(lanes->numbers, a->numbers, sizeof lanes->numbers);
+  for (uint32_t k = 0; k < a->inside_count; k++)
+    a->inside[k]->done = true;
+  bool flat = true;
+  for (int k = 0; k < TB_ADAM_VECTORS; k++) {
+    lanes->in[k] = operand(f, a->in[k]);
+    flat = flat && runs_on(f, lanes->in[k], false);
+  }
+  for (int k = 0; k < TB_ADAM_SCALARS; k++) {
+    lanes->scalars[k] = operand(f, a->scalars[k]);
+    flat = flat && runs_on(f, lanes->scalars[k], true);
+  }
+  for (int k = 0; k < TB_ADAM_OUTPUTS; k++) {
+    lanes->out[k] = destination(f, a->out[k]);
+    flat = flat && runs_on(f, lanes->out[k], false);
+  }
+  step.out = lanes->out[0];
+  add_step(f, step, false, false);
+  for (int k = 0; k < TB_ADAM_VECTORS; k++)
+    note_read_by_last(f, lanes->in[k]);
+  for (int k = 0; k < TB_ADAM_SCALARS; k++)
+    note_read_by_last(f, lanes->scalars[k]);
+  for (int k = 0; k < TB_ADAM_OUTPUTS; k++)
+    f->stored[lanes->out[k]] = (uint16_t)f->program->step_count;
+  f->steps[f->program->step_count - 1].flat = flat;
+  return TB_OK;
+}
+
+static tb_status find_adams(fuser *f) {
+  tb_status status = TB_OK;
+  for (uint32_t m = 0; m < f->unit->count && status == TB_OK; m++) {
+    adam a;
+    value *v = value_of(f, f->unit->members[m]);
+    if (node_of(f, v->node)->op == TB_OP_BINARY && find_adam(f, v, &a))
+      status = step_adam(f, &a);
+  }
+  return status;
+}
+
 /* ---- fused multiply-adds ---- */
 
 /* Whether a member is a product (or a scale) that only `reader` reads, so that it need not be computed by itself. */
@@ -512,6 +675,8 @@ tb_status tb_lower_group(tb_planner *p, const tb_unit *unit) {
   tb_status status = find_views(&f);
   merge_axes(&f);
   make_tiles(&f);
+  if (status == TB_OK)
+    status = find_adams(&f);
   mark_fused(&f);
   count_reads(&f);
   for (uint32_t m = 0; m < unit->count && status == TB_OK; m++) {

@@ -81,7 +81,12 @@ typedef struct tb_lane { /* an operand of a pointwise program */
   size_t row, col;        /* col is 0 (a scalar of its row) or 1 */
 } tb_lane;
 
-typedef enum tb_step_kind { TB_STEP_UNARY, TB_STEP_PAIR, TB_STEP_BINARY, TB_STEP_TERNARY } tb_step_kind;
+typedef enum tb_step_kind { TB_STEP_UNARY, TB_STEP_PAIR, TB_STEP_BINARY, TB_STEP_TERNARY, TB_STEP_ADAM } tb_step_kind;
+
+typedef struct tb_adam_step { /* its operands: lanes */
+  uint16_t out[TB_ADAM_OUTPUTS], in[TB_ADAM_VECTORS], scalars[TB_ADAM_SCALARS];
+  double numbers[TB_ADAM_NUMBERS];
+} tb_adam_step;
 
 typedef struct tb_step {
   tb_step_kind kind;
@@ -92,7 +97,9 @@ typedef struct tb_step {
     tb_kernel_pair *pair;
     tb_kernel_binary *binary;
     tb_kernel_ternary *ternary;
+    tb_kernel_adam *adam;
   } f;
+  const tb_adam_step *adam;
   const char *name;
 } tb_step;
 

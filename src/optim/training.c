@@ -61,9 +61,9 @@ static void update(tb_graph *g, const tb_training_shape *s, tb_value theta, cons
     next[1] = tb_add(g, tb_scale(g, state[0], s->beta1), tb_scale(g, gradient, 1 - s->beta1));
     next[2] = tb_add(g, tb_scale(g, state[1], s->beta2), tb_scale(g, tb_square(g, gradient), 1 - s->beta2));
     const tb_value root = tb_shift(g, tb_sqrt(g, tb_multiply(g, next[2], c2)), s->epsilon);
-    const tb_value move = tb_multiply(g, rate, tb_divide(g, tb_multiply(g, next[1], c1), root));
-    const tb_value kept = tb_shift(g, tb_scale(g, rate, -s->decay), 1);
-    next[0] = tb_subtract(g, s->decay > 0 ? tb_multiply(g, theta, kept) : theta, move);
+    const tb_value ratio = tb_divide(g, tb_multiply(g, next[1], c1), root);
+    const tb_value move = s->decay > 0 ? tb_add(g, tb_scale(g, theta, s->decay), ratio) : ratio;
+    next[0] = tb_subtract(g, theta, tb_multiply(g, rate, move));
     break;
   }
   case TB_UPDATE_NONE:

@@ -639,6 +639,73 @@ static void test_factor(void **unused) {
     }
 }
 
+/* ---- steps of Adam ---- */
+
+typedef struct adam {
+  size_t rows, cols, ld[TB_ADAM_VECTORS];
+} adam;
+
+static const double adam_numbers[TB_ADAM_NUMBERS] = { 0.875, 0.125, 0.75, 0.25, 0.5, 0.25 }; /* exact in both types */
+
+/* The vectors lie one after the other in a, scalars of rows in b, and the outputs one after the other in out. */
+static void run_adam(const tb_kernels *kernels, void *out_, void *user) {
+  const adam *s = user;
+  const size_t size = size_of(kernels->dtype);
+  const void *in[TB_ADAM_VECTORS], *scalars[TB_ADAM_SCALARS];
+  void *out[TB_ADAM_OUTPUTS];
+  size_t at = 0, lds[TB_ADAM_SCALARS];
+  for (int k = 0; k < TB_ADAM_VECTORS; k++) {
+    in[k] = (const char *)a + at * size;
+    if (k < TB_ADAM_OUTPUTS)
+      out[k] = (char *)out_ + at * size;
+    at += s->rows * s->ld[k];
+  }
+  for (int k = 0; k < TB_ADAM_SCALARS; k++) {
+    scalars[k] = (const char *)b + (size_t)k * s->rows * size;
+    lds[k] = 1;
+  }
+  kernels->pointwise->adam(s->rows, s->cols, adam_numbers, out, s->ld, in, s->ld, scalars, lds);
+}
+
+static void test_adam(void **unused) {
+  for (int i = 0; i < 40; i++) {
+    const tb_dtype dtype = dtypes[i % 2];
+    adam s = { .rows = 1 + below(5), .cols = some_size() };
+    size_t elements = 0, first[TB_ADAM_VECTORS];
+    for (int k = 0; k < TB_ADAM_VECTORS; k++) {
+      s.ld[k] = s.cols + (below(2) ? 0 : below(4));
+      first[k] = elements;
+      elements += s.rows * s.ld[k];
+    }
+    fill(dtype, a, elements);
+    fill(dtype, b, TB_ADAM_SCALARS * s.rows);
+    for (size_t k = 0; k < elements; k++) /* v and c₂ must not be negative */
+      set(dtype, a, k, fabs(get(dtype, a, k)));
+    for (size_t k = 0; k < TB_ADAM_SCALARS * s.rows; k++)
+      set(dtype, b, k, fabs(get(dtype, b, k)));
+    fill(dtype, before, elements);
+    const size_t count = run_tables(dtype, run_adam, &s, elements * size_of(dtype), before);
+    for (size_t r = 0; r < s.rows; r++)
+      for (size_t j = 0; j < s.cols; j++) {
+        double x[TB_ADAM_VECTORS], scalar[TB_ADAM_SCALARS], expected[TB_ADAM_OUTPUTS];
+        for (int k = 0; k < TB_ADAM_VECTORS; k++)
+          x[k] = get(dtype, a, first[k] + r * s.ld[k] + j);
+        for (int k = 0; k < TB_ADAM_SCALARS; k++)
+          scalar[k] = get(dtype, b, (size_t)k * s.rows + r);
+        const double g = x[TB_ADAM_G];
+        expected[TB_ADAM_M] = 0.875 * x[TB_ADAM_M] + 0.125 * g;
+        expected[TB_ADAM_V] = 0.75 * x[TB_ADAM_V] + 0.25 * g * g;
+        expected[TB_ADAM_THETA] =
+            x[TB_ADAM_THETA] - scalar[TB_ADAM_RATE] * (0.25 * x[TB_ADAM_THETA] +
+                                                       scalar[TB_ADAM_C1] * expected[TB_ADAM_M] /
+                                                           (sqrt(scalar[TB_ADAM_C2] * expected[TB_ADAM_V]) + 0.5));
+        for (int k = 0; k < TB_ADAM_OUTPUTS; k++)
+          for (size_t t = 0; t < count; t++)
+            near(get(dtype, outputs[t], first[k] + r * s.ld[k] + j), expected[k], 3, 4 * epsilon(dtype), "Adam", t);
+      }
+  }
+}
+
 /* ---- layer norm ---- */
 
 typedef struct norm {
@@ -743,10 +810,10 @@ static void test_choice(void **unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_gemm),    cmocka_unit_test(test_pointwise), cmocka_unit_test(test_nan_is_handed_on),
-    cmocka_unit_test(test_reduce),  cmocka_unit_test(test_softmax),   cmocka_unit_test(test_move),
-    cmocka_unit_test(test_choice),  cmocka_unit_test(test_norm),      cmocka_unit_test(test_factor),
-    cmocka_unit_test(test_sampled),
+    cmocka_unit_test(test_gemm),   cmocka_unit_test(test_pointwise), cmocka_unit_test(test_nan_is_handed_on),
+    cmocka_unit_test(test_reduce), cmocka_unit_test(test_softmax),   cmocka_unit_test(test_move),
+    cmocka_unit_test(test_choice), cmocka_unit_test(test_norm),      cmocka_unit_test(test_adam),
+    cmocka_unit_test(test_factor), cmocka_unit_test(test_sampled),
   };
   return cmocka_run_group_tests(tests, make, unmake);
 }

@@ -250,12 +250,58 @@ static void test_relu(void **unused) {
   check("a layer with relu", rectified, "relu of product + sum", "product × slope of relu", 1);
 }
 
+/* ---- Adam ---- */
+
+/* A step for R copies of the parameters, each with its rate, the update also in place of what it updates. */
+static void test_adam(void **unused) {
+  enum { R = 2, P = 37 };
+  for (int decayed = 0; decayed < 2; decayed++) {
+    form f = { .context = tb_context_new(NULL, NULL), .dtype = TB_FLOAT64 };
+    assert_int_equal(tb_graph_new(f.context, &f.graph), TB_OK);
+    tb_graph *g = f.graph;
+    const size_t all[] = { R, P }, one[] = { R, 1 }, two[] = { 2 };
+    const tb_value theta = input(&f, 2, all), m = input(&f, 2, all), v = input(&f, 2, all), slope = input(&f, 2, all);
+    const tb_value rate = input(&f, 2, one), corrections = input(&f, 1, two);
+    const tb_value c1 = tb_slice(g, corrections, 0, 0, 1), c2 = tb_slice(g, corrections, 0, 1, 1);
+    tb_value out[3];
+    out[1] = tb_add(g, tb_scale(g, m, 0.9), tb_scale(g, slope, 0.1));
+    out[2] = tb_add(g, tb_scale(g, v, 0.99), tb_scale(g, tb_square(g, slope), 0.01));
+    const tb_value root = tb_shift(g, tb_sqrt(g, tb_multiply(g, out[2], c2)), 1e-8);
+    const tb_value ratio = tb_divide(g, tb_multiply(g, out[1], c1), root);
+    const tb_value move = decayed ? tb_add(g, tb_scale(g, theta, 0.3), ratio) : ratio;
+    out[0] = tb_subtract(g, theta, tb_multiply(g, rate, move));
+    double *data[MOST_INPUTS];
+    const tb_key key = { .seed = 5, .use = tb_use("adam") };
+    for (size_t i = 0; i < f.inputs; i++) {
+      data[i] = malloc(MOST_ELEMENTS * sizeof(double));
+      tb_random_uniform(key, i * MOST_ELEMENTS, MOST_ELEMENTS, data[i]);
+    }
+    run(&f, TB_NAIVE, 3, out, data, expected);
+    run(&f, TB_PLANNED, 3, out, data, found);
+    assert_int_equal(lines_with("step of Adam"), 1);
+    tb_program *program;
+    assert_int_equal(tb_program_new(f.context, g, 3, out, NULL, &program), TB_OK);
+    assert_int_equal(
+        tb_program_run(program, f.inputs, (const void *const *)data, 3, (void *[]){ data[0], data[1], data[2] }),
+        TB_OK);
+    tb_program_free(program);
+    for (size_t i = 0; i < 3; i++)
+      for (size_t k = 0; k < R * P; k++) {
+        if (!(fabs(found[i][k] - expected[i][k]) <= 1e-13 * (1 + fabs(expected[i][k]))) || data[i][k] != found[i][k])
+          fail_msg("output %zu element %zu: planned %.17g, in place %.17g, naive %.17g", i, k, found[i][k], data[i][k],
+                   expected[i][k]);
+      }
+    for (size_t i = 0; i < f.inputs; i++)
+      free(data[i]);
+    tb_graph_free(g);
+    tb_context_free(f.context);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_attention),
-    cmocka_unit_test(test_no_attention),
-    cmocka_unit_test(test_norm),
-    cmocka_unit_test(test_relu),
+    cmocka_unit_test(test_attention), cmocka_unit_test(test_no_attention), cmocka_unit_test(test_norm),
+    cmocka_unit_test(test_adam),      cmocka_unit_test(test_relu),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -359,6 +359,19 @@ static void turned_product(size_t m, size_t n, size_t k, real alpha, const real 
   }
 }
 
+static void few_columns(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, real alpha, const real *a,
+                        size_t lda, const real *b, size_t ldb, tb_gemm_with with, real beta, const real *d, size_t ldd,
+                        real *c, size_t ldc, real *scratch) {
+  if (!tb_gemm_multiplies(with) && beta == 0) { /* not read, but addressed */
+    d = c;
+    ldd = ldc;
+  }
+  if (transpose_a)
+    turned_product(m, n, k, alpha, a, lda, b, transpose_b ? 1 : ldb, transpose_b ? ldb : 1, with, beta, d, ldd, c, ldc);
+  else
+    narrow_product(m, n, k, alpha, a, lda, transpose_b, b, ldb, with, beta, d, ldd, c, ldc, scratch);
+}
+
 void NAME(gemm)(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k, double alpha_, const void *a_,
                 size_t lda, const void *b_, size_t ldb, tb_gemm_with with, double beta_, const void *d_, size_t ldd,
                 void *c_, size_t ldc, void *scratch) {
@@ -366,6 +379,16 @@ void NAME(gemm)(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k
   real *c = c_;
   enum { LONG = 8 * MAX_LANES }; /* sums that are worth a tree of their own */
   assert(with == TB_PLUS || k <= TB_GEMM_DEPTH);
+  const size_t rest = n % MAX_LANES, most = transpose_a ? MAX_LANES / 2 : MAX_LANES / 4;
+  if (n > MAX_LANES && rest > 0 && rest <= most && k >= LONG / 2 && m >= 2 * MAX_LANES) {
+    /* columns that would fill little of a vector, by themselves */
+    const size_t main = n - rest, b_rest = main * (transpose_b ? ldb : 1);
+    const real *d_rest = d_ ? (const real *)d_ + main : NULL;
+    NAME(gemm)(transpose_a, transpose_b, m, main, k, alpha_, a_, lda, b_, ldb, with, beta_, d_, ldd, c_, ldc, scratch);
+    few_columns(transpose_a, transpose_b, m, rest, k, alpha, a, lda, b + b_rest, ldb, with, beta, d_rest, ldd, c + main,
+                ldc, scratch);
+    return;
+  }
   if (!m || !n)
     return;
   if (!tb_gemm_multiplies(with) && beta == 0) { /* not read, but addressed */
@@ -382,10 +405,8 @@ void NAME(gemm)(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t k
     dot_rows(m, k, a, lda, b, alpha, with, beta, d, ldd, c, ldc);
   else if (m == 1 && transpose_b && (a_step == 1 || k == 1))
     dot_rows(n, k, b, ldb, a, alpha, with, beta, d, 1, c, 1);
-  else if (n > 1 && n <= GEMM_NARROW && transpose_a && m >= 2 * MAX_LANES && k >= 2 * MAX_LANES)
-    turned_product(m, n, k, alpha, a, lda, b, b_step, b_column, with, beta, d, ldd, c, ldc);
-  else if (n > 1 && n <= GEMM_NARROW && !transpose_a && m > 1 && k >= LONG)
-    narrow_product(m, n, k, alpha, a, lda, transpose_b, b, ldb, with, beta, d, ldd, c, ldc, scratch);
+  else if (n > 1 && n <= GEMM_NARROW && m > 1 && (transpose_a ? m >= 2 * MAX_LANES && k >= 2 * MAX_LANES : k >= LONG))
+    few_columns(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, with, beta, d, ldd, c, ldc, scratch);
   else if (n == 1 && ldc == 1 && ldd == 1) /* cᵀ = bᵀ aᵀ: one row */
     product(1, m, k, alpha, b, b_column, b_step, !transpose_a, a, lda, with, beta, d, m, c, m, scratch);
   else

@@ -36,11 +36,24 @@ typedef struct tb_kernel_math {
   tb_kernel_binary *power;                   /* a^b, b a scalar of its row; exact signs for integer b and a < 0 */
 } tb_kernel_math;
 
+/* A step of Adam over a block, m' = β₁ m + (1 − β₁) g, v' = β₂ v + (1 − β₂) g²,
+ *   θ' = kept θ − rate (c₁ m')/(√(c₂ v') + ε),
+ * numbers being β₁, 1 − β₁, β₂, 1 − β₂, ε.  rate, c₁, c₂ and kept (NULL: 1) are scalars of their row.  Each output may
+ * be one of the inputs with the same strides. */
+enum { TB_ADAM_THETA, TB_ADAM_M, TB_ADAM_V, TB_ADAM_G, TB_ADAM_VECTORS };
+enum { TB_ADAM_RATE, TB_ADAM_C1, TB_ADAM_C2, TB_ADAM_SCALARS };
+enum { TB_ADAM_OUTPUTS = 3, TB_ADAM_NUMBERS = 6 };
+typedef void tb_kernel_adam(size_t rows, size_t cols, const double numbers[TB_ADAM_NUMBERS],
+                            void *const out[TB_ADAM_OUTPUTS], const size_t ldo[TB_ADAM_OUTPUTS],
+                            const void *const in[TB_ADAM_VECTORS], const size_t ldi[TB_ADAM_VECTORS],
+                            const void *const scalars[TB_ADAM_SCALARS], const size_t lds[TB_ADAM_SCALARS]);
+
 typedef struct tb_kernel_pointwise {
   tb_kernel_binary *binary[TB_BINARY_COUNT][TB_FORM_COUNT];
   tb_kernel_ternary *fused[TB_FUSED_COUNT][2]; /* [.][b is a scalar of its row] */
   tb_kernel_ternary *select;                   /* a ≠ 0 ? b : c */
   tb_kernel_unary *copy;
+  tb_kernel_adam *adam;
   tb_kernel_unary *spread; /* out[r,c] = a[r·lda]: a row scalar made a vector */
 } tb_kernel_pointwise;
 

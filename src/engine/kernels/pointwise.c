@@ -93,6 +93,35 @@ static void spread_kernel(size_t rows, size_t cols, void *out, size_t ldo, const
   }
 }
 
+static void adam(size_t rows, size_t cols, const double numbers[TB_ADAM_NUMBERS], void *const out[TB_ADAM_OUTPUTS],
+                 const size_t ldo[TB_ADAM_OUTPUTS], const void *const in[TB_ADAM_VECTORS],
+                 const size_t ldi[TB_ADAM_VECTORS], const void *const scalars[TB_ADAM_SCALARS],
+                 const size_t lds[TB_ADAM_SCALARS]) {
+  const real beta1 = (real)numbers[0], rest1 = (real)numbers[1], beta2 = (real)numbers[2], rest2 = (real)numbers[3];
+  const real epsilon = (real)numbers[4], decay = (real)numbers[5];
+  EACH_ROW {
+    const real *theta = (const real *)in[TB_ADAM_THETA] + r * ldi[TB_ADAM_THETA];
+    const real *m = (const real *)in[TB_ADAM_M] + r * ldi[TB_ADAM_M];
+    const real *v = (const real *)in[TB_ADAM_V] + r * ldi[TB_ADAM_V];
+    const real *g = (const real *)in[TB_ADAM_G] + r * ldi[TB_ADAM_G];
+    real *theta_out = (real *)out[TB_ADAM_THETA] + r * ldo[TB_ADAM_THETA];
+    real *m_out = (real *)out[TB_ADAM_M] + r * ldo[TB_ADAM_M], *v_out = (real *)out[TB_ADAM_V] + r * ldo[TB_ADAM_V];
+    const real rate = ((const real *)scalars[TB_ADAM_RATE])[r * lds[TB_ADAM_RATE]];
+    const real c1 = ((const real *)scalars[TB_ADAM_C1])[r * lds[TB_ADAM_C1]];
+    const real c2 = ((const real *)scalars[TB_ADAM_C2])[r * lds[TB_ADAM_C2]];
+    EACH {
+      const real slope = g[i], first = fused(slope, rest1, beta1 * m[i]);
+      const real second = fused(slope * slope, rest2, beta2 * v[i]), x = second * c2;
+      const real root =
+          (TB_REAL_BITS == 32 ? (real)__builtin_sqrtf((float)x) : (real)__builtin_sqrt((double)x)) + epsilon;
+      const real before = theta[i], move = fused(before, decay, first * c1 / root);
+      m_out[i] = first;
+      v_out[i] = second;
+      theta_out[i] = fused(-move, rate, before);
+    }
+  }
+}
+
 #define FORMS(name)                                                                                                    \
   { name##_vv, name##_vs, name##_sv }
 
@@ -112,5 +141,6 @@ const tb_kernel_pointwise NAME(pointwise) = {
              [TB_NEGATIVE_MULTIPLY_ADD] = { negative_multiply_add_v, negative_multiply_add_s } },
   .select = select_kernel,
   .copy = copy_kernel,
+  .adam = adam,
   .spread = spread_kernel,
 };
