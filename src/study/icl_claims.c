@@ -490,8 +490,8 @@ static const tb_claim claim_trained_loss = {
 };
 
 static tb_status measure_trained(tb_context *context, const tb_outcome *o, double *value, double *reference) {
-  *value = metric(o, "accuracy.altered") - metric(o, "accuracy");
-  *reference = -0.2;
+  *value = metric(o, "accuracy.altered");
+  *reference = metric(o, "accuracy");
   return TB_OK;
 }
 
@@ -502,7 +502,8 @@ static const tb_claim claim_trained_behaviour = {
   .source = PAPER,
   .reference = "Paired within each run: the network that was trained on documents alone, from the same weights",
   .group = LANGUAGE_CONTEXT,
-  .kind = TB_CLAIM_AT_MOST,
+  .kind = TB_CLAIM_LESS,
+  .tolerance = 0.2,
   .unit = "share of prompts",
   .min_seeds = 3,
   .arm = trained_arm,
