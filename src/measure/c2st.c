@@ -7,7 +7,7 @@
 #include "model/model.h"
 #include "optim/training.h"
 
-enum { FOLDS = 5, WIDTH = 32, DEPTH = 4, STEPS = 600, BATCH = 200 };
+enum { FOLDS = 5, WIDTH = 32, DEPTH = 4, BATCH = 200, EPOCHS = 300, MOST_STEPS = 5000 };
 static const double rate = 0.01, decay = 0.01;
 
 typedef struct test {
@@ -118,15 +118,16 @@ static tb_status train(test *t, uint64_t seed, double *accuracy) {
                                     .inputs = inputs,
                                     .loss = loss,
                                     .user = t };
+  const size_t wanted = EPOCHS * t->learned / t->batch, steps = wanted < MOST_STEPS ? wanted : MOST_STEPS;
   double rates[FOLDS];
   uint64_t seeds[FOLDS];
   tb_training *training = NULL;
   tb_status status = tb_training_new(t->context, &shape, NULL, &training);
   if (!status)
     status = start(t, seed, training, shape.parameters);
-  for (int k = 0; !status && k < STEPS; k++) {
+  for (size_t k = 0; !status && k < steps; k++) {
     for (int fold = 0; fold < FOLDS; fold++) {
-      rates[fold] = rate * 0.5 * (1 + cos(3.14159265358979323846 * k / STEPS));
+      rates[fold] = rate * 0.5 * (1 + cos(3.14159265358979323846 * (double)k / (double)steps));
       seeds[fold] = seed;
     }
     status = tb_training_step(training, (const void *[]){ t->x, t->label }, rates, seeds, NULL, NULL);

@@ -239,7 +239,7 @@ void score_work(const score *s, double *training, double *look) {
                                                                          : 4;
   const double pooled = (s->compare ? (double)s->n_samples : rows) + tests;
   *training = s->compare ? 0 : (6.0 * (double)s->p + 400 * d + 4000) * (double)s->batch * (double)s->steps;
-  *look = 2 * pooled * pooled * (100 * d + 1000) + 2 * 512 * pooled * 5000 + 2e10;
+  *look = 2 * pooled * pooled * (100 * d + 1000) + 2 * 512 * pooled * 5000 + 4e7 * pooled;
   if (!s->compare)
     *look += work_a_row(s) * (evaluations * rows + 500 * traces * tests + 8192);
 }
