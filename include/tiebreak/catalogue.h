@@ -1,4 +1,4 @@
-/* tiebreak/catalogue.h: what methods and models there are, for `explain` and docs. */
+/* tiebreak/catalogue.h: what methods, models, samplers and targets there are, for `explain` and docs. */
 #ifndef TIEBREAK_CATALOGUE_H
 #define TIEBREAK_CATALOGUE_H
 
@@ -9,7 +9,7 @@ extern "C" {
 #endif
 
 typedef struct tb_catalogue_entry {
-  const char *kind; /* "method", "model" */
+  const char *kind; /* "method", "model", "sampler", "target" */
   const char *name, *summary;
   const char *formula, *source; /* may be NULL */
 } tb_catalogue_entry;

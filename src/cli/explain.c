@@ -167,7 +167,7 @@ static bool matches(const char *pattern, const char *name) {
 
 /* The same option of several studies (one record) is explained once. */
 static bool option_of_earlier(const tb_study *const *study, const tb_option *option) {
-  for (const tb_study *const *s = tb_studies(); s < study; s++)
+  for (const tb_study *const *s = tb_studies(); *s && s != study; s++)
     for (size_t t = 0; t < (*s)->n_tables; t++)
       for (size_t i = 0; i < (*s)->tables[t]->count; i++)
         if (&(*s)->tables[t]->options[i] == option)
@@ -220,6 +220,8 @@ static tb_status explain(cli *c) {
   tb_catalogue_entry entry;
   for (const tb_study *const *s = tb_studies(); *s; s++)
     explain_in(&e, s);
+  for (const tb_study *const *q = tb_questions(); *q; q++)
+    explain_in(&e, q);
   for (size_t i = 0; tb_catalogue_at(i, &entry); i++)
     if (strcmp(entry.name, e.name) == 0)
       explain_entry(&e, &entry);
@@ -235,7 +237,8 @@ static tb_status explain(cli *c) {
 const verb verb_explain = {
   .name = "explain",
   .usage = "NAME",
-  .summary = "any study, option, metric, claim, method or model: meaning, type, range, default, formula, source",
+  .summary = "any study, option, metric, claim, method, model, sampler or target: meaning, type, range, default, "
+             "formula, source",
   .details = "",
   .least = 1,
   .most = 1,
