@@ -16,8 +16,8 @@ static tb_status step(tb_stepper *s, uint64_t k, double *theta, double *state) {
   const double norm = tb_norm(s->p, s->descent);
   state[0] = fma(o->beta2, state[0], (1.0 - o->beta2) * norm * norm); /* the one number kept */
   const double rate = o->lr / (sqrt(state[0] / (1.0 - pow(o->beta2, (double)k + 1.0))) + o->epsilon);
-  for (size_t i = 0; i < s->p && norm > 0; i++)
-    theta[i] = fma(rate, s->descent[i], theta[i]);
+  if (norm > 0)
+    tb_stepper_move(s, rate, s->descent, theta);
   return TB_OK;
 }
 

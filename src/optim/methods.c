@@ -34,7 +34,7 @@ tb_status tb_stepper_new(tb_context *context, const tb_method *method, const tb_
                      .objective = objective,
                      .p = tb_objective_parameters(objective) };
   s->descent = tb_allocate(context, s->p, sizeof *s->descent);
-  tb_status status = s->descent ? TB_OK : TB_NO_MEMORY;
+  tb_status status = s->descent ? tb_kernels_choose(context, TB_FLOAT64, &s->kernels) : TB_NO_MEMORY;
   if (status == TB_OK && method->natural)
     status = tb_natural_new(context, objective, options->fisher, options->damping, &s->natural);
   if (status != TB_OK) {
@@ -43,6 +43,10 @@ tb_status tb_stepper_new(tb_context *context, const tb_method *method, const tb_
   }
   *stepper = s;
   return TB_OK;
+}
+
+void tb_stepper_move(const tb_stepper *s, double rate, const double *direction, double *theta) {
+  s->kernels->pointwise->fused[TB_MULTIPLY_ADD][1](1, s->p, theta, s->p, direction, s->p, &rate, 1, theta, s->p);
 }
 
 void tb_stepper_free(tb_stepper *s) {

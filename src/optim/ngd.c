@@ -1,12 +1,10 @@
 /* Natural gradient descent with the exact Fisher matrix: θ_{k+1} = θ_k − η (F + λI)⁺ ∇L(θ_k). */
-#include <math.h>
-
 #include "optim/stepper.h"
 
 static tb_status step(tb_stepper *s, uint64_t k, double *theta, double *state) {
   const tb_status status = tb_natural_velocity(s->natural, theta, s->descent, NULL, &s->report);
-  for (size_t i = 0; status == TB_OK && i < s->p; i++)
-    theta[i] = fma(s->options.lr, s->descent[i], theta[i]);
+  if (status == TB_OK)
+    tb_stepper_move(s, s->options.lr, s->descent, theta);
   return status;
 }
 

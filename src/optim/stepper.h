@@ -2,6 +2,7 @@
 #ifndef TB_OPTIM_STEPPER_H
 #define TB_OPTIM_STEPPER_H
 
+#include "engine/kernels/kernels.h"
 #include "optim/method.h"
 
 struct tb_stepper {
@@ -13,7 +14,11 @@ struct tb_stepper {
   size_t p;
   double *descent; /* p: −∇L, or the natural gradient's velocity */
   tb_natural_report report;
+  const tb_kernels *kernels; /* float64 */
 };
+
+/* theta[p] += rate·direction[p], in one rounding where the processor has it */
+void tb_stepper_move(const tb_stepper *, double rate, const double *direction, double *theta);
 
 extern const tb_method tb_method_gd, tb_method_momentum, tb_method_adam, tb_method_grouprms, tb_method_ngd,
     tb_method_gf, tb_method_ngf;

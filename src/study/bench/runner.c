@@ -19,6 +19,8 @@ static const tb_workload_record *const workloads[] = {
   &tb_workload_mlp1024,
   &tb_workload_factorisation,
   &tb_workload_factorisation64,
+  &tb_workload_completion,
+  &tb_workload_completion_natural,
   &tb_workload_hvp,
   &tb_workload_natural_gradient_200,
   &tb_workload_natural_gradient_500,
