@@ -127,8 +127,45 @@ static void edges(void **state) {
   assert_int_equal(tb_nuclear_complete(*state, 2, 2, 3, three_rows, three_cols, three, 1e-14, 2, &n), TB_FAILED);
 }
 
+/* Entries written as measurement matrices have the same least norm; random ones come with their certificate. */
+static void measurements(void **state) {
+  enum { ROWS = 5, COLS = 4, SIZE = ROWS * COLS, COUNT = 9 };
+  size_t row[COUNT], col[COUNT];
+  double value[COUNT], dense[COUNT * SIZE] = { 0 };
+  for (size_t k = 0; k < COUNT; k++) {
+    row[k] = 2 * k / COLS;
+    col[k] = 2 * k % COLS + (k > 4);
+    value[k] = uniform();
+    dense[k * SIZE + row[k] * COLS + col[k]] = 1;
+  }
+  tb_nuclear entries, sensed;
+  assert_int_equal(tb_nuclear_complete(*state, ROWS, COLS, COUNT, row, col, value, 1e-9, 0, &entries), TB_OK);
+  assert_int_equal(tb_nuclear_sense(*state, ROWS, COLS, COUNT, dense, value, 1e-9, 0, &sensed), TB_OK);
+  assert_near(sensed.objective, entries.objective, 1e-8);
+  tb_nuclear_free(*state, &entries);
+  tb_nuclear_free(*state, &sensed);
+  for (size_t k = 0; k < COUNT * SIZE; k++)
+    dense[k] = uniform();
+  assert_int_equal(tb_nuclear_sense(*state, ROWS, COLS, COUNT, dense, value, 1e-8, 0, &sensed), TB_OK);
+  double combined[SIZE] = { 0 }, norms[COLS];
+  for (size_t k = 0; k < COUNT; k++) {
+    assert_near(tb_dot(SIZE, dense + k * SIZE, sensed.matrix), value[k], 1e-12);
+    for (size_t i = 0; i < SIZE; i++)
+      combined[i] += sensed.dual[k] * dense[k * SIZE + i];
+  }
+  assert_near(tb_dot(COUNT, sensed.dual, value), sensed.objective, 1e-7);
+  assert_int_equal(tb_singular_values(*state, ROWS, COLS, combined, norms, NULL, NULL), TB_OK);
+  assert_true(norms[0] <= 1 + 1e-12);
+  tb_nuclear_free(*state, &sensed);
+  for (size_t i = 0; i < SIZE; i++)
+    dense[SIZE + i] = 2 * dense[i];
+  assert_int_equal(tb_nuclear_sense(*state, ROWS, COLS, COUNT, dense, value, 0, 0, &sensed), TB_FAILED);
+  tb_context_clear(*state);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(measurements),
     cmocka_unit_test_setup_teardown(two_by_two, setup, teardown),
     cmocka_unit_test_setup_teardown(certificate, setup, teardown),
     cmocka_unit_test_setup_teardown(recovers_low_rank, setup, teardown),
