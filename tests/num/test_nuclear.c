@@ -165,7 +165,7 @@ static void measurements(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(measurements),
+    cmocka_unit_test_setup_teardown(measurements, setup, teardown),
     cmocka_unit_test_setup_teardown(two_by_two, setup, teardown),
     cmocka_unit_test_setup_teardown(certificate, setup, teardown),
     cmocka_unit_test_setup_teardown(recovers_low_rank, setup, teardown),
