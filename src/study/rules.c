@@ -359,7 +359,7 @@ static tb_status estimate(tb_context *context, const tb_config *config, tb_estim
   const double steps = r.model ? (double)settings.steps : 0, flop = status ? NAN : rules_flop_per_step(&r);
   *out = (tb_estimate){ .steps = steps,
                         .flop = steps * flop,
-                        .seconds = steps * (flop / 2e10 + 1e-4),
+                        .seconds = steps * (flop / 4e10 + 5e-4),
                         .memory = 4 * (4 * (double)r.parameters + flop / 50),
                         .parameters = (double)r.parameters };
   rules_close(&r);

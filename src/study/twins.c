@@ -441,7 +441,7 @@ static tb_status estimate(tb_context *context, const tb_config *config, tb_estim
   const double p = (double)(w.both[0].r.parameters + w.both[1].r.parameters);
   *out = (tb_estimate){ .steps = w.looks.end,
                         .flop = w.looks.end * flop,
-                        .seconds = w.looks.end * (flop / 2e10 + 1e-4),
+                        .seconds = w.looks.end * (flop / 4e10 + 1e-3),
                         .memory = 16 * p + flop / 12,
                         .parameters = p };
   close_twins(&w);
