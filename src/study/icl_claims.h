@@ -7,4 +7,8 @@
 enum { ICL_CLAIMS = 12 };
 extern const tb_claim *const icl_claims[ICL_CLAIMS];
 
+/* icl_claims_published.c, icl_claims_trained.c */
+extern const tb_claim icl_claim_published_nll, icl_claim_zero_share, icl_claim_smoothing, icl_claim_smoothed_accuracy;
+extern const tb_claim icl_claim_trained_loss, icl_claim_trained_behaviour, icl_claim_bias;
+
 #endif

@@ -14,11 +14,6 @@
 
 #include <tiebreak/statistics.h>
 
-#include "measure/curvature.h"
-#include "measure/sharpness.h"
-#include "model/symmetry.h"
-#include "model/tokens.h"
-
 #define ANY      1, 0
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 #define PAPER    "Reizinger et al. 2024, section 4"
@@ -82,18 +77,6 @@ static const tb_metric own_metrics[] = {
 
 /* ---- the configuration ---- */
 
-typedef struct measures {
-  tb_context *context;
-  const tb_config *config;
-  tb_run *run;
-  rules_settings settings;
-  tb_arena *arena;
-  rules source, target; /* of the network in hand */
-  size_t count, done;
-  measures_row *rows; /* [count] */
-  double *theta, *moved;
-} measures;
-
 /* Settings of network i, on its language or on the target. */
 static rules_settings settings_of(const measures *m, size_t i, bool target) {
   const double *rates;
@@ -113,13 +96,13 @@ static rules_settings settings_of(const measures *m, size_t i, bool target) {
 }
 
 /* Network i's language, data, shape; and the target's. */
-static tb_status open_network(measures *m, size_t i) {
+tb_status measures_open(measures *m, size_t i) {
   const rules_settings source = settings_of(m, i, false), target = settings_of(m, i, true);
   tb_status status = rules_open(&m->source, m->context, &source);
   return status ? status : rules_open(&m->target, m->context, &target);
 }
 
-static void close_network(measures *m) {
+void measures_close(measures *m) {
   rules_close(&m->source);
   rules_close(&m->target);
 }
@@ -161,204 +144,13 @@ static tb_status open_study(measures *m, tb_context *context, const tb_config *c
   m->count = (size_t)tb_config_integer(config, "networks");
   tb_status status = rules_settings_read(context, config, &m->settings);
   if (!status)
-    status = open_network(m, 0);
+    status = measures_open(m, 0);
   return status ? status : check_together(m);
 }
 
 static void close_study(measures *m) {
-  close_network(m);
+  measures_close(m);
   tb_arena_free(m->arena);
-}
-
-/* ---- training ---- */
-
-enum { USUAL_STEPS = 500 }; /* to the loss, at the defaults */
-
-/* Where mass of strings of up to 8 symbols obeys a rule by nine parts in ten for the first time. */
-static tb_status look_at_rules(measures *m, rules_readers *readers, rules_trainer *trainer, measures_row *row) {
-  double mass[4]; /* both, r1 only, r2 only, neither */
-  const size_t most = readers->fit->length - 1 < 8 ? readers->fit->length - 1 : 8;
-  rules_trainer_point(trainer, m->theta);
-  rules_readers_move(readers, m->theta);
-  tb_status status = tb_measure_short_strings(m->context, readers->fit, m->source.language, most, mass);
-  const double all = mass[0] + mass[1] + mass[2] + mass[3];
-  for (int k = 0; k < 2 && !status; k++)
-    if (isinf(row->learnt[k]) && mass[0] + mass[1 + k] >= 0.9 * all)
-      row->learnt[k] = (double)rules_trainer_steps(trainer);
-  return status;
-}
-
-static tb_status stop_here(measures *m);
-
-/* Until the loss is reached; *reached false where it is not within steps=. */
-static tb_status train(measures *m, rules_readers *readers, measures_row *row, bool *reached) {
-  enum { LOOK = 20 };
-  const double level = (1 + tb_config_real(m->config, "excess")) * m->source.facts.optimal_loss;
-  rules_trainer *trainer;
-  tb_status status = rules_trainer_new(&m->source, &trainer);
-  *reached = false;
-  row->learnt[0] = row->learnt[1] = INFINITY;
-  while (!status && !*reached && rules_trainer_steps(trainer) < m->settings.steps) {
-    double loss;
-    const uint64_t step = rules_trainer_steps(trainer);
-    if (step % LOOK == 0) {
-      tb_run_progress(m->run, ((double)m->done + 0.7 * fmin(1, (double)step / USUAL_STEPS)) / (double)m->count,
-                      "training");
-      status = tb_run_should_stop(m->run) ? stop_here(m) : look_at_rules(m, readers, trainer, row);
-    }
-    rules_trainer_point(trainer, m->theta); /* the loss is of the point before the step */
-    if (!status)
-      status = rules_trainer_step(trainer, &loss);
-    *reached = !status && loss <= level;
-    row->values[MEASURES_STEPS] = (double)step;
-  }
-  rules_trainer_free(trainer);
-  return status;
-}
-
-/* ---- measures ---- */
-
-static tb_value loss_of(void *user, tb_graph *g, tb_value theta, const tb_value *data) {
-  const rules *r = user;
-  const tb_value logits = r->model->logits(g, &r->shape, theta, data[0], 0, (tb_value){ -1 });
-  const tb_value nats = tb_next_token_nats(g, logits, data[1]);
-  return tb_reduce(g, TB_SUM, tb_multiply(g, nats, data[2]), 1u << 1 | 1u << 2, false);
-}
-
-static tb_status curvature_new(measures *m, tb_curvature **curvature) {
-  enum { BLOCK = 8 };
-  rules *r = &m->source;
-  const rules_batch *b = &r->main;
-  const size_t n = b->rows * b->places;
-  double *weights = tb_allocate(m->context, n, sizeof *weights);
-  tb_status status = weights ? rules_fill(r, 0) : TB_NO_MEMORY;
-  for (size_t i = 0; i < n && !status; i++)
-    weights[i] = r->settings.dtype == TB_FLOAT64 ? ((double *)b->weights)[i] : (double)((float *)b->weights)[i];
-  const tb_function f = { .parameters = r->parameters,
-                          .dtype = r->settings.dtype,
-                          .data_count = 3,
-                          .data = { { true, 2, { b->rows, b->places }, b->tokens },
-                                    { true, 2, { b->rows, b->places }, b->targets },
-                                    { false, 2, { b->rows, b->places }, weights } },
-                          .build = loss_of,
-                          .user = r,
-                          .loss = TB_ROW_NONE };
-  if (!status)
-    status = tb_curvature_new(m->context, &f, TB_HESSIAN, BLOCK, curvature);
-  tb_release(m->context, weights);
-  return status;
-}
-
-/* The network's rescaled twin: the same function, other parameters. */
-static tb_status move(measures *m) {
-  const tb_sequence_shape *s = &m->source.shape;
-  const tb_transformer_shape shape = { .vocabulary = s->vocabulary,
-                                       .width = s->width,
-                                       .heads = s->heads,
-                                       .feedforward = s->feedforward,
-                                       .layers = s->layers,
-                                       .length = s->length,
-                                       .post_norm = s->post_norm,
-                                       .activation = TB_RELU,
-                                       .position = s->position };
-  tb_symmetry_map map;
-  tb_status status = tb_symmetry_open(m->context, TB_SYMMETRY_RESCALE, &shape, 4, (tb_key){ 0 }, &map);
-  return status ? status : tb_symmetry_move(m->context, &map, m->theta, m->moved);
-}
-
-static tb_status measure_curvature(measures *m, size_t i, measures_row *row) {
-  enum { MOST_BASIS = 80 };
-  const size_t p = m->source.parameters;
-  const tb_sharpness_options options = { .probes = (size_t)tb_config_integer(m->config, "probes"),
-                                         .most = p < MOST_BASIS ? p : MOST_BASIS,
-                                         .tolerance = 1e-4,
-                                         .key = { m->source.settings.seed, 0, tb_use("measures probes") } };
-  tb_curvature *curvature;
-  tb_sharpness s;
-  tb_status status = curvature_new(m, &curvature);
-  if (status)
-    return status;
-  const tb_operator h = tb_curvature_operator(curvature);
-  tb_curvature_move(curvature, m->theta);
-  status = tb_sharpness_of(&h, m->theta, &options, &s);
-  row->values[MEASURES_TRACE] = s.trace.value;
-  row->values[MEASURES_TOP] = s.top;
-  row->values[MEASURES_ADAPTIVE_TRACE] = s.adaptive_trace.value;
-  row->values[MEASURES_ADAPTIVE_TOP] = s.adaptive_top;
-  if (!status && i == 0)
-    status = move(m);
-  if (!status && i == 0) {
-    tb_curvature_move(curvature, m->moved);
-    status = tb_sharpness_of(&h, m->moved, &options, &s);
-    row->moved_trace = s.trace.value;
-    row->moved_adaptive_trace = s.adaptive_trace.value;
-  }
-  tb_curvature_free(curvature);
-  return status;
-}
-
-static tb_status measure_transfer(measures *m, measures_row *row) {
-  const uint64_t steps = (uint64_t)tb_config_integer(m->config, "transfer_steps");
-  rules_trainer *trainer;
-  tb_status status = rules_prepare(&m->target);
-  if (status)
-    return status;
-  status = rules_trainer_new(&m->target, &trainer);
-  if (!status)
-    rules_trainer_start(trainer, m->theta);
-  for (uint64_t k = 0; k <= steps && !status; k++) /* the last step tells the loss after the others */
-    status = rules_trainer_step(trainer, &row->values[MEASURES_TRANSFER]);
-  rules_trainer_free(trainer);
-  return status;
-}
-
-static tb_status measure_network(measures *m, size_t i, rules_readers *readers, measures_row *row) {
-  rules_behaviour behaviour;
-  tb_arena *arena = tb_arena_new(m->context);
-  tb_status status = arena ? TB_OK : TB_NO_MEMORY;
-  double squares = 0;
-  for (size_t k = 0; k < m->source.parameters; k++)
-    squares += m->theta[k] * m->theta[k];
-  row->values[MEASURES_NORM] = sqrt(squares);
-  rules_readers_move(readers, m->theta);
-  if (!status)
-    status = rules_measure(&m->source, readers, arena, &behaviour);
-  if (!status) {
-    row->values[MEASURES_EXCESS] = behaviour.excess / m->source.facts.optimal_loss;
-    row->values[MEASURES_OOD_R1] = behaviour.ood.r1[0];
-    row->values[MEASURES_OOD_FINISHED] =
-        behaviour.ood.prompts ? (double)behaviour.ood.finished / (double)behaviour.ood.prompts : NAN;
-    status = measure_curvature(m, i, row);
-  }
-  if (!status)
-    status = measure_transfer(m, row);
-  tb_arena_free(arena);
-  return status;
-}
-
-/* Trains and measures network i.  A network that does not reach the loss has a row of NaN. */
-static tb_status take_network(measures *m, size_t i) {
-  measures_row *row = &m->rows[i];
-  rules_readers readers = { 0 };
-  bool reached = false;
-  close_network(m);
-  tb_status status = open_network(m, i);
-  row->rate = m->source.settings.lr;
-  if (!status)
-    status = rules_prepare(&m->source);
-  if (!status)
-    status = rules_readers_new(&m->source, &readers);
-  if (!status)
-    status = train(m, &readers, row, &reached);
-  if (!status && reached)
-    status = measure_network(m, i, &readers, row);
-  else if (!status)
-    status = tb_run_warn(m->run, "network %zu (learning rate %g) did not reach the loss in %zu steps: left out", i + 1,
-                         m->source.settings.lr, m->settings.steps);
-  for (int k = 0; k < MEASURES_COLUMNS && !reached; k++)
-    row->values[k] = NAN;
-  rules_readers_free(&readers);
-  return status;
 }
 
 /* ---- the table ---- */
@@ -472,7 +264,7 @@ static tb_status save(const measures *m) {
   return status;
 }
 
-static tb_status stop_here(measures *m) {
+tb_status measures_stop(measures *m) {
   tb_status status = save(m);
   return status ? status : tb_run_stop_status(m->run);
 }
@@ -505,7 +297,7 @@ static tb_status run(tb_run *run) {
     status = m.rows && m.theta && m.moved ? load(&m) : TB_NO_MEMORY;
   }
   while (!status && m.done < m.count) {
-    status = take_network(&m, m.done);
+    status = measures_take(&m, m.done);
     if (status)
       break;
     m.done++;
@@ -536,7 +328,7 @@ static tb_status estimate(tb_context *context, const tb_config *config, tb_estim
   tb_status status = open_study(&m, context, config);
   if (!status) {
     rules_sizes(&m.source);
-    const double steps = fmin((double)m.settings.steps, USUAL_STEPS), n = (double)m.count;
+    const double steps = fmin((double)m.settings.steps, MEASURES_USUAL_STEPS), n = (double)m.count;
     const double once = rules_flop_per_step(&m.source), all = n * (steps + MEASURES_IN_STEPS);
     *out = (tb_estimate){ .steps = n * steps,
                           .flop = all * once,

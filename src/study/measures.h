@@ -28,6 +28,27 @@ typedef struct measures_row {
   double moved_trace, moved_adaptive_trace; /* of its rescaled twin (the first network's alone) */
 } measures_row;
 
+typedef struct measures {
+  tb_context *context;
+  const tb_config *config;
+  tb_run *run;
+  rules_settings settings;
+  tb_arena *arena;
+  rules source, target; /* of the network in hand */
+  size_t count, done;
+  measures_row *rows; /* [count] */
+  double *theta, *moved;
+} measures;
+
+/* Network i's language, data and shape, and the target's, in place of those of the network before. */
+tb_status measures_open(measures *, size_t i);
+void measures_close(measures *);
+/* Saves the rows that are done and returns the status of a stop. */
+tb_status measures_stop(measures *);
+/* Trains and measures network i: its row.  One that does not reach the loss has a row of NaN. */
+tb_status measures_take(measures *, size_t i);
+
+enum { MEASURES_USUAL_STEPS = 500 }; /* to the loss, at the defaults */
 enum { MEASURES_CLAIMS = 8 };
 extern const tb_claim *const measures_claims[MEASURES_CLAIMS];
 extern const tb_study tb_study_measures;

@@ -280,7 +280,8 @@ static void ginc_is_made_as_published(void **state) {
     assert_memory_equal(m->components[k].first, again->components[k].first, 51 * sizeof(uint32_t));
     assert_memory_equal(m->components[k].emitter, again->components[k].emitter, 100 * sizeof(uint32_t));
   }
-  assert_int_equal(tb_hmm_prompts(c, arena, again, 4, 5, false, 50, (tb_key){ 1, 0, tb_use("prompts") }, &prompts), TB_OK);
+  assert_int_equal(tb_hmm_prompts(c, arena, again, 4, 5, false, 50, (tb_key){ 1, 0, tb_use("prompts") }, &prompts),
+                   TB_OK);
   for (size_t i = 0; i < 50; i++) {
     assert_int_equal(prompts[i].length, 4 * 6 + 4);
     for (size_t e = 0; e < 4; e++) {
