@@ -293,6 +293,10 @@ static tb_status step_unary(fuser *f, value *v) {
   if (second) {
     release(f, a);
     step.kind = TB_STEP_PAIR;
+  } else if (kind == TB_SQUARE && order == 0) { /* products take short rows as they are */
+    step.kind = TB_STEP_BINARY;
+    step.b = step.a;
+    step.f.binary = f->kernels->pointwise->binary[TB_MULTIPLY][TB_VV];
   } else {
     step.f.unary = math->unary[kind][order];
   }

@@ -1,9 +1,9 @@
 /* Which rows to cut into tiles, how many a tile, and the graph in which that is done.
  *
  * Of all axes along which inputs or draws could be cut, the one that leaves the most arithmetic inside regions is
- * taken.  A region pays where the whole would not stay in cache, but a tile does, and where a tile computes much more
- * than it reads of what all tiles share.  How many rows a tile has is decided by the problem alone, never by the
- * machine or the number of threads: sums over rows are sums over tiles, so their bits depend on it. */
+ * taken.  A simple account of arithmetic, of bytes by the cache that they come from, and of what starting a node costs
+ * says how many tiles are best, and whether one is.  How many rows a tile has is decided by the problem alone, never by
+ * the machine or the number of threads: sums over rows are sums over tiles, so their bits depend on it. */
 #include "engine/regions.h"
 
 #include <string.h>
@@ -11,12 +11,11 @@
 enum {
   MOST_STAGES = 4,
   TEAM = 4,               /* threads that should find as many tiles each */
-  SHARED_CACHE = 1 << 18, /* of them for what all tiles share */
+  SHARED_CACHE = 1 << 18, /* bytes of the nearest cache that what tiles share may fill */
+  FAR_CACHE = 24 << 20,   /* of the farthest */
   LEAST_FLOP = 4000000,   /* of a region */
-  NEAR_INTENSITY = 10,    /* FLOP of a tile per byte that it shares with others, in cache */
-  FAR_INTENSITY = 100,    /* beyond */
-  NOT_FOUND = UINT32_MAX
 };
+static const double FLOP_RATE = 100, NODE_TIME = 30, LEAST_GAIN = 1.03; /* FLOP a nanosecond, nanoseconds of a node */
 
 typedef struct builder {
   tb_context *context;
@@ -146,40 +145,84 @@ static void mark(builder *b) {
 
 /* ---- how many rows ---- */
 
-typedef struct size {
-  size_t rows, arena, shared; /* bytes: of a tile's plan; of what all tiles share */
-  double flop;                /* of a row */
-} size;
+/* What a tile of so many rows is and does. */
+typedef struct work {
+  double arena, moved, flop; /* bytes of its plan; bytes that its nodes read and write */
+  double shared;             /* bytes that all tiles share: operands, and sums over rows */
+  double nodes;              /* that run, loops counted out */
+} work;
 
-static tb_status tile_size(builder *b, const tb_region *region, size_t tile, size *out) {
+static double nodes_run(const tb_graph *graph) {
+  double count = 0;
+  for (uint32_t i = 0; i < graph->count; i++) {
+    const tb_node *node = graph->nodes[i];
+    if (node->scan)
+      count += (double)node->scan->length * nodes_run(node->scan->body);
+    else
+      count += tb_ops[node->op].arity != 0 && !tb_op_is_view(node->op);
+  }
+  return count;
+}
+
+static tb_status measure_tile(builder *b, const tb_region *region, size_t rows, work *out) {
   tb_graph *body;
   tb_region_operand *operands;
   uint32_t count, *results = tb_arena_allocate(b->arena, region->result_count + 1, sizeof *results);
   tb_arena *arena = tb_arena_new(b->context);
   tb_plan *plan = NULL;
-  *out = (size){ .rows = tile };
-  if (!results || !arena)
-    return TB_NO_MEMORY;
-  tb_status status = tb_region_body(b->context, b->arena, region, tile, &body, results, &count, &operands);
+  tb_status status = results && arena
+                         ? tb_region_body(b->context, b->arena, region, rows, &body, results, &count, &operands)
+                         : TB_NO_MEMORY;
+  *out = (work){ .arena = 0 };
   if (status == TB_OK) {
     status = tb_plan_graph(b->context, arena, body, region->result_count, results, b->limits, false, &plan);
-    out->arena = status == TB_OK ? plan->arena_bytes : 0;
+    out->arena = status == TB_OK ? (double)plan->arena_bytes : 0;
     for (uint32_t i = 0; i < count; i++)
-      out->shared += operands[i].need.state == TB_TAG_ROWS ? 0 : tb_node_bytes(b->graph->nodes[operands[i].node]);
+      if (operands[i].need.state != TB_TAG_ROWS)
+        out->shared += (double)tb_node_bytes(b->graph->nodes[operands[i].node]);
     for (uint32_t i = 0; i < region->result_count; i++)
-      out->shared +=
-          b->rows->kinds[region->results[i]] == TB_PARTIAL ? 2 * tb_node_bytes(b->graph->nodes[region->results[i]]) : 0;
-    out->flop = graph_flop(body) / (double)tile;
+      if (b->rows->kinds[region->results[i]] == TB_PARTIAL)
+        out->shared += (double)tb_node_bytes(b->graph->nodes[region->results[i]]);
+    const tb_cost cost = tb_graph_cost(body);
+    out->flop = cost.flop;
+    out->moved = cost.bytes;
+    out->nodes = nodes_run(body);
     tb_graph_free(body);
   }
   tb_arena_free(arena);
   return status;
 }
 
-/* At most `most` rows a tile, in tiles of nearly the same size, as many for each of a team. */
-static size_t even_tile(size_t rows, size_t most, size_t team) {
-  const size_t tiles = ((rows + most - 1) / most + team - 1) / team * team;
-  return (rows + tiles - 1) / tiles;
+/* Bytes a nanosecond from a cache that holds so many. */
+static double speed(double bytes) {
+  return bytes <= SHARED_CACHE ? 100 : bytes <= TB_CACHE ? 60 : bytes <= FAR_CACHE ? 30 : 8;
+}
+
+/* Nanoseconds that all rows take in so many tiles, from what a tile of one row and one of `many` rows do: a part that
+ * every tile pays and a part of each row. */
+static double time_of(const work *one, const work *few, double many, double rows, double tiles) {
+  const double apart = many > 1 ? many - 1 : 1;
+  const double arena = (few->arena - one->arena) / apart, moved = (few->moved - one->moved) / apart;
+  const double of_tile = (one->moved - moved) / speed(one->shared) + one->nodes * NODE_TIME;
+  const double of_row = moved / speed(one->arena + arena * (rows / tiles - 1)) + one->flop / FLOP_RATE;
+  return tiles * of_tile + rows * of_row;
+}
+
+/* The best number of tiles, a multiple of the team where there are many. */
+static size_t best_tiles(const work *one, const work *few, size_t many, size_t rows, double *gain) {
+  const double whole = time_of(one, few, (double)many, (double)rows, 1);
+  double least = whole;
+  size_t best = 1;
+  for (size_t tiles = 2; tiles < rows + TEAM; tiles += tiles < TEAM ? 2 : TEAM) {
+    const size_t n = tiles < rows ? tiles : rows;
+    const double time = time_of(one, few, (double)many, (double)rows, (double)n);
+    if (time < least) {
+      least = time;
+      best = n;
+    }
+  }
+  *gain = whole / least;
+  return best;
 }
 
 /* Whether rows never are rows of a matrix: then no bit depends on how many there are in a tile. */
@@ -202,39 +245,32 @@ static bool independent(const builder *b, const tb_region *region) {
   return !sums && products_by_batch(b->rows);
 }
 
-/* Rows of a tile; 0 where the region does not pay.  *large: a single row does not stay in cache. */
-static tb_status choose_tile(builder *b, const tb_region *region, size_t *tile, bool *large) {
-  enum { MORE = 8 };
-  const size_t rows = b->rows->count;
-  size one, few;
-  *tile = b->limits->tile_rows < rows ? b->limits->tile_rows : 0;
+/* Rows of a tile; 0 where the region does not pay.  *large: it is one, and does not stay in cache. */
+static tb_status choose_tile(builder *b, const tb_region *region, size_t *rows_of_tile, bool *large) {
+  enum { MANY = 8 };
+  const size_t rows = b->rows->count, many = rows < MANY ? rows : MANY;
+  work one, few;
+  *rows_of_tile = b->limits->tile_rows < rows ? b->limits->tile_rows : 0;
   *large = b->limits->tile_rows;
   if (b->limits->tile_rows)
     return TB_OK;
-  tb_status status = tile_size(b, region, 1, &one);
+  tb_status status = measure_tile(b, region, 1, &one);
   if (status == TB_OK)
-    status = tile_size(b, region, rows < MORE ? rows : MORE, &few);
+    status = measure_tile(b, region, many, &few);
   if (status != TB_OK)
     return status;
+  double gain;
+  size_t tiles = best_tiles(&one, &few, many, rows, &gain);
   *large = one.arena > TB_CACHE;
-  const double each = few.rows > 1 ? ((double)few.arena - (double)one.arena) / (double)(few.rows - 1) : 0;
-  const double fixed = (double)one.arena - each;
-  const bool shared_out = b->limits->threads > 1 && independent(b, region);
-  if (fixed + each * (double)rows <= TB_CACHE && !shared_out) /* all of it stays in cache as it is */
-    return TB_OK;
-  double fit = each > 0 ? (TB_CACHE - fixed) / each : (double)rows;
-  size_t n = fit < 1 ? 1 : fit < (double)rows ? (size_t)fit : rows;
-  const double least = (double)one.shared * (one.shared <= SHARED_CACHE ? NEAR_INTENSITY : FAR_INTENSITY);
-  if (shared_out) {
-    const size_t share = (rows + b->limits->threads - 1) / b->limits->threads;
-    *tile = even_tile(rows, n < share ? n : share, b->limits->threads);
-  } else {
-    if (few.flop * (double)n < least)
-      n = (size_t)(least / few.flop) + 1;
-    *tile = n < rows ? even_tile(rows, n, n * TEAM * 2 <= rows ? TEAM : 2) : 0;
+  if (gain < LEAST_GAIN)
+    tiles = 1;
+  if (independent(b, region)) { /* the number of threads may have its say */
+    const size_t threads = b->limits->threads < rows ? b->limits->threads : rows;
+    tiles = *large ? rows : (tiles + threads - 1) / threads * threads;
+    tiles = tiles < rows ? tiles : rows;
   }
-  if (*tile >= rows || few.flop * (double)*tile < 0.7 * least)
-    *tile = 0;
+  *rows_of_tile = tiles > 1 ? (rows + tiles - 1) / tiles : 0;
+  *large = *large && *rows_of_tile == 1;
   return TB_OK;
 }
 
