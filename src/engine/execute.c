@@ -103,22 +103,23 @@ void tb_run_pointwise(const tb_instruction *instruction, tb_frame *frame) {
 
 /* ---- products, reductions, rows ---- */
 
-/* c = alpha·op(a)·op(a)ᵀ: blocks of rows up to the diagonal, each mirrored above it. */
-static void symmetric_product(const tb_product *g, const char *a, const char *b, char *c, void *scratch) {
+/* c = alpha·op(a)·op(a)ᵀ, or that times a symmetric d: blocks of rows up to the diagonal, each mirrored above it. */
+static void symmetric_product(const tb_product *g, const char *a, const char *b, const char *d, char *c,
+                              void *scratch) {
   enum { ROWS = 96 };
   const size_t element = g->move->element, row_of_a = g->transpose_a ? element : g->lda * element;
   for (size_t i = 0; i < g->m; i += ROWS) {
     const size_t rows = g->m - i < ROWS ? g->m - i : ROWS;
     char *block = c + i * g->ldc * element;
     g->gemm(g->transpose_a, g->transpose_b, rows, i + rows, g->k, g->alpha, a + i * row_of_a, g->lda, b, g->ldb,
-            TB_PLUS, 0, NULL, 0, block, g->ldc, scratch);
+            g->with, 0, d ? d + i * g->ldd * element : NULL, g->ldd, block, g->ldc, scratch);
     g->move->transpose(rows, i, block, g->ldc, c + i * element, g->ldc);
   }
 }
 
 static void one_product(const tb_product *g, const char *a, const char *b, const char *d, char *c, void *scratch) {
   if (g->symmetric)
-    symmetric_product(g, a, b, c, scratch);
+    symmetric_product(g, a, b, d, c, scratch);
   else
     g->gemm(g->transpose_a, g->transpose_b, g->m, g->n, g->k, g->alpha, a, g->lda, b, g->ldb, g->with, g->beta, d,
             g->ldd, c, g->ldc, scratch);

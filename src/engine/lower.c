@@ -136,6 +136,31 @@ static tb_status other_operand(tb_planner *p, const tb_epilogue *e, const tb_nod
   return status;
 }
 
+/* a·aᵀ or aᵀ·a */
+static bool is_gram(const tb_node *node) {
+  return node->op == TB_OP_MATMUL && node->operands[0] == node->operands[1] &&
+         node->attributes.transpose_a != node->attributes.transpose_b;
+}
+
+/* Whether matrices are known to be symmetric, in all bits: Gram matrices and what is made of them entry by entry. */
+static bool is_symmetric(const tb_planner *p, uint32_t index) {
+  const tb_node *node = node_at(p, index);
+  switch (node->op) {
+  case TB_OP_MATMUL:
+    return is_gram(node);
+  case TB_OP_FILL:
+    return true;
+  case TB_OP_SCALE:
+  case TB_OP_SHIFT:
+  case TB_OP_UNARY:
+    return is_symmetric(p, node->operands[0]);
+  case TB_OP_BINARY:
+    return is_symmetric(p, node->operands[0]) && is_symmetric(p, node->operands[1]);
+  default:
+    return false;
+  }
+}
+
 static const char *product_name(const tb_product *g) {
   switch (g->with) {
   case TB_TIMES:
@@ -192,9 +217,9 @@ static tb_status lower_product(tb_planner *p, const tb_epilogue *e) {
     g->stride_d[i] = d.strides[i] * size;
   }
   g->batch_rank = r - 2;
-  g->symmetric = node->operands[0] == node->operands[1] &&
-                 node->attributes.transpose_a != node->attributes.transpose_b && e->other == TB_NO_BUFFER &&
-                 e->with == TB_PLUS;
+  g->symmetric = is_gram(node) && (e->with == TB_PLUS    ? e->other == TB_NO_BUFFER
+                                   : e->with == TB_TIMES ? is_symmetric(p, e->other) && tb_same_shape(yields, node)
+                                                         : false);
   g->move = kernels->move;
   status = tb_touch(p, &a, size, false, &g->a);
   if (status == TB_OK)

@@ -116,7 +116,7 @@ typedef struct tb_pointwise {
 typedef struct tb_product {
   tb_kernel_gemm *gemm;
   bool transpose_a, transpose_b;
-  bool symmetric; /* a·aᵀ: below the diagonal computed, above it copied by move */
+  bool symmetric; /* a·aᵀ, or times a symmetric d: below the diagonal computed, above it copied by move */
   const tb_kernel_move *move;
   size_t m, n, k, lda, ldb, ldc, ldd;
   tb_gemm_with with;

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { MOST_INPUTS = 6, MOST_OUTPUTS = 16, MOST_ELEMENTS = 1 << 13 };
+enum { MOST_INPUTS = 6, MOST_OUTPUTS = 16, MOST_ELEMENTS = 1 << 14 };
 
 typedef struct form {
   tb_context *context;
@@ -250,6 +250,26 @@ static void test_relu(void **unused) {
   check("a layer with relu", rectified, "relu of product + sum", "product × slope of relu", 1);
 }
 
+/* Gram matrices entry by entry, as the natural gradient has them: half of each is computed. */
+static void test_gram(void **unused) {
+  for (int k = 0; k < 2; k++) {
+    form f = { .context = tb_context_new(NULL, NULL), .dtype = k ? TB_FLOAT64 : TB_FLOAT32 };
+    assert_int_equal(tb_graph_new(f.context, &f.graph), TB_OK);
+    tb_graph *g = f.graph;
+    enum { N = 120 };
+    const tb_value x = input(&f, 2, (size_t[]){ N, 7 }), y = input(&f, 2, (size_t[]){ N, 5 });
+    const tb_value first = tb_shift(g, tb_matmul(g, x, false, x, true), 1), second = tb_matmul(g, y, false, y, true);
+    tb_value out[3] = { tb_scale(g, tb_multiply(g, first, second), 0.01) };
+    tb_gradient(g, tb_sum(g, tb_sin(g, out[0])), 2, f.in, out + 1);
+    agree(&f, "Gram matrices", 3, out);
+    for (size_t i = 0; i < N; i++)
+      for (size_t j = 0; j < i; j++)
+        assert_true(found[0][i * N + j] == found[0][j * N + i]);
+    tb_graph_free(g);
+    tb_context_free(f.context);
+  }
+}
+
 /* ---- Adam ---- */
 
 /* A step for R copies of the parameters, each with its rate, the update also in place of what it updates. */
@@ -301,7 +321,7 @@ static void test_adam(void **unused) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_attention), cmocka_unit_test(test_no_attention), cmocka_unit_test(test_norm),
-    cmocka_unit_test(test_adam),      cmocka_unit_test(test_relu),
+    cmocka_unit_test(test_gram),      cmocka_unit_test(test_adam),         cmocka_unit_test(test_relu),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
