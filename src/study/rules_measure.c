@@ -1,6 +1,8 @@
 /* What a run of `rules` reports of a model: how well it fits, what it does with prompts, where its mass lies. */
 #include "study/rules.h"
 
+#include "io/csv.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -181,8 +183,12 @@ tb_status rules_write_prompts(rules *r, const rules_behaviour *b, const char *pa
     const bool first = c->finished && r1 != SIZE_MAX && tb_rule_holds(r->language, r1, count, string);
     const bool second = c->finished && r2 != SIZE_MAX && tb_rule_holds(r->language, r2, count, string);
     const bool alone = c->finished && r2 != SIZE_MAX && tb_completion_holds(arena, r->language, r2, p, c);
-    tb_text_format(&text, "%s,%s,%s,%d,%d,%d,%d\n", p->id ? "id" : "ood", prompt, completion, c->finished, first,
-                   second, alone);
+    const char *const fields[] = { p->id ? "id" : "ood", prompt, completion };
+    for (size_t k = 0; k < 3; k++) {
+      tb_csv_add_field(&text, fields[k]);
+      tb_text_add(&text, ",");
+    }
+    tb_text_format(&text, "%d,%d,%d,%d\n", c->finished, first, second, alone);
     if (i % 64 == 63)
       tb_arena_reset(arena);
   }
