@@ -130,6 +130,23 @@ static tb_status check(tb_context *context, const tb_config *config, const tb_de
   return status || numbers ? status : tb_drift_check(context, &drift);
 }
 
+/* Floating-point work of a gradient of ln γ as a graph, from a batch of them. */
+static double gradient_flop(const tb_density *density) {
+  enum { ROWS = 32 };
+  tb_graph *g;
+  tb_program *program = NULL;
+  double flop = NAN;
+  if (tb_graph_new(density->context, &g) != TB_OK)
+    return flop;
+  const tb_value score =
+      tb_density_score(density, g, tb_input(g, "y", TB_FLOAT32, 3, (size_t[]){ 1, ROWS, density->dims }));
+  if (tb_program_new(density->context, g, 1, &score, NULL, &program) == TB_OK)
+    flop = tb_program_cost(program).flop / ROWS;
+  tb_program_free(program);
+  tb_graph_free(g);
+  return flop;
+}
+
 static void cost(const tb_config *config, const tb_density *density, double *gradients, double *flop) {
   const double *affine;
   const double d = (double)density->dims, h = (double)tb_config_integer(config, "width");
@@ -138,8 +155,11 @@ static void cost(const tb_config *config, const tb_density *density, double *gra
   const double rows =
       trained ? (double)tb_config_integer(config, "batch") * (double)tb_config_integer(config, "iterations") : 0;
   const double network = 2 * h * (2 * d + h * ((double)tb_config_integer(config, "layers") - 1)) + 20 * h;
-  *gradients = trained && graph ? steps * (rows + 2 * draws) : graph ? 0 : rows;
-  *flop = (trained ? network : 2 * d) * steps * (3 * rows + 2 * draws);
+  *gradients = graph ? 0 : rows;
+  /* besides: noise, transfers and weights of a row's step, and the making of programs, by what they cost in time */
+  *flop = ((trained ? network : 0) + 200 * d) * steps * (3 * rows + 2 * draws) + 3e8;
+  if (trained && graph)
+    *flop += gradient_flop(density) * steps * (rows + 2 * draws);
 }
 
 static tb_status open(learner *l, const tb_sampling *s, tb_chain_kind kind) {

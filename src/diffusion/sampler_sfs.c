@@ -191,7 +191,7 @@ static tb_status check(tb_context *context, const tb_config *config, const tb_de
 static void cost(const tb_config *config, const tb_density *density, double *gradients, double *flop) {
   const double draws = (double)tb_config_integer(config, "draws") * (density->target->draw ? 2 : 1);
   *gradients = draws * (double)tb_config_integer(config, "steps") * (double)tb_config_integer(config, "inner");
-  *flop = 20 * (double)density->dims * *gradients;
+  *flop = 200 * (double)density->dims * *gradients;
 }
 
 const tb_sampler tb_sampler_sfs = {

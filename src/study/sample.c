@@ -124,7 +124,7 @@ static tb_status estimate(tb_context *context, const tb_config *config, tb_estim
   if (!status) {
     const double draws = (double)tb_config_integer(config, "draws"), d = (double)density->dims;
     *out = (tb_estimate){ .flop = flop,
-                          .seconds = gradients * each + flop / 4e9,
+                          .seconds = gradients * each + flop / (sampler->float32 ? 3e10 : 4e9), /* networks; loops */
                           .memory = 8 * draws * (3 * d + 12) + 1e6,
                           .steps = gradients,
                           .parameters = 0 };

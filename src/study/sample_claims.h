@@ -1,5 +1,6 @@
 /* The claims of `sample`: normalisers and bounds (sample_claims_normaliser.c), posterior means and warnings
- * (sample_claims_posterior.c).  A claim is one record; sample_claims.c lists them. */
+ * (sample_claims_posterior.c), diffusions (sample_claims_control.c).  A claim is one record; sample_claims.c lists
+ * them. */
 #ifndef TB_STUDY_SAMPLE_CLAIMS_H
 #define TB_STUDY_SAMPLE_CLAIMS_H
 
@@ -9,8 +10,13 @@ extern const tb_claim claim_sample_smc_normaliser, claim_sample_smc_unbiased, cl
 extern const tb_claim claim_sample_brownian, claim_sample_ionosphere;
 extern const tb_claim claim_sample_eight_schools, claim_sample_posterior_means, claim_sample_modes, claim_sample_funnel;
 
-enum { SAMPLE_CLAIMS = 10 };
+extern const tb_claim claim_sample_control_unbiased, claim_sample_control_funnel, claim_sample_control_brownian;
+extern const tb_claim claim_sample_control_posterior, claim_sample_control_evidence;
+
+enum { SAMPLE_CLAIMS = 15 };
 extern const tb_claim *const sample_claims[SAMPLE_CLAIMS];
+
+bool sample_by_diffusion(const tb_config *); /* method=dds, pis, sfs */
 
 /* ---- references, obtained without any sampler ---- */
 
