@@ -37,7 +37,11 @@ static int arm_control(const tb_config *config) {
     .statement = what " of one size follow the drift of Ornstein-Uhlenbeck noise with a smaller path divergence than " \
                       "that of pinned Brownian motion",                                                                \
     .source = PAPER_DIFFUSION ", Observation 1 and section 4 (a conjecture from covering numbers)",                    \
-    .reference = "the other process at equal size and seed; value: mean difference of log divergences, paired",        \
+    .reference =                                                                                                       \
+        "the other process at equal size and seed; value: mean difference of log divergences, paired.  After a "       \
+        "change of time the two drifts are one function: OU leaves out the start, and uniform training times put "     \
+        "half "                                                                                                        \
+        "as many near the data",                                                                                       \
     .group = DIFFUSION_PROCESSES,                                                                                      \
     .kind = TB_CLAIM_BELOW,                                                                                            \
     .tolerance = 0,                                                                                                    \
