@@ -311,6 +311,11 @@ static tb_status run(tb_run *run) {
                                      .study = &s,
                                      .look = completion_look,
                                      .measure = completion_measure });
+  if (!status && s.crossed)
+    status =
+        tb_run_warn(run, "det W changed its sign, which this flow cannot: a singular value fell below the rounding "
+                         "of the largest, and what follows is not the flow's (take depth=3 or more, or stop "
+                         "earlier)");
   completion_close(&s);
   return status;
 }

@@ -24,6 +24,7 @@ typedef struct completion {
   double *start, *start_f;           /* size, count: W and its measurements at the start */
   double *completed;                 /* size: the matrix of least nuclear norm; NULL: not asked for */
   double nuclear, gap;               /* its norm, relative duality gap */
+  bool crossed;                      /* det W has changed its sign under a balanced gradient flow, which it can't */
   double completed_rank, truth_rank; /* effective ranks; NaN: not known */
 } completion;
 
@@ -41,6 +42,9 @@ tb_status completion_look(void *completion, const double *theta, double *log_los
 tb_status completion_measure(void *completion, const tb_path_state *, tb_metrics *);
 /* exp of the entropy of singular values as shares of their sum (Roy and Vetterli 2007); NaN for a zero matrix. */
 tb_status completion_effective_rank(completion *, const double *w, double *rank);
+
+/* −1, 0 or 1: the sign of det a[n×n], by elimination with pivots; a is destroyed. */
+int completion_determinant_sign(size_t n, double *a);
 
 enum { COMPLETION_MOST_SHOWN = 400 }; /* entries of a `matrix` that is recorded */
 enum { COMPLETION_METRICS = 24, COMPLETION_CLAIMS = 21 };

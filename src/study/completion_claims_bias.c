@@ -288,7 +288,8 @@ static int arm_razin(const tb_config *config) {
              : -1;
 }
 
-/* Whether the data are that problem, and the start has a positive determinant. */
+/* Whether the data are that problem, the start has a positive determinant, and so has (to rounding) the end: a balanced
+ * flow whose determinant came out negative has left the flow, as its warning says. */
 static tb_status is_razin(tb_context *context, const tb_outcome *outcome, bool *yes) {
   tb_partial_matrix *p;
   tb_status status = completion_data(context, outcome->config, &p);
@@ -301,7 +302,8 @@ static tb_status is_razin(tb_context *context, const tb_outcome *outcome, bool *
   for (size_t i = 0; i < outcome->n_snapshots && !start; i++)
     if (tb_metrics_get(outcome->snapshots[i], "t") == 0)
       start = tb_metrics_find(outcome->snapshots[i], "matrix").values;
-  *yes = *yes && start && start[0] * start[3] > start[1] * start[2];
+  const double *end = tb_metrics_find(outcome->metrics, "matrix").values;
+  *yes = *yes && start && end && start[0] * start[3] > start[1] * start[2] && end[0] * end[3] - end[1] * end[2] > -1e-6;
   return TB_OK;
 }
 

@@ -183,11 +183,9 @@ static int arm_rank_loss(const tb_config *config) {
              : -1;
 }
 
-/* The sign of det W(t), W(t) = Y + e^{−t}(init·I − Y) on the observed entries and init·I elsewhere, by elimination with
- * pivots.  work[n×n]. */
+/* The sign of det W(t), W(t) = Y + e^{−t}(init·I − Y) on the observed entries and init·I elsewhere.  work[n×n]. */
 static int sign_of_determinant(const tb_partial_matrix *p, double init, double t, double *work) {
   size_t n = p->rows;
-  int sign = 1;
   for (size_t i = 0; i < n; i++)
     for (size_t j = 0; j < n; j++)
       work[i * n + j] = i == j ? init : 0;
@@ -195,24 +193,7 @@ static int sign_of_determinant(const tb_partial_matrix *p, double init, double t
     double *w = &work[p->row[k] * n + p->col[k]];
     *w = fma(exp(-t), *w, -expm1(-t) * p->y[k]);
   }
-  for (size_t k = 0; k < n; k++) {
-    size_t pivot = k;
-    for (size_t i = k + 1; i < n; i++)
-      pivot = fabs(work[i * n + k]) > fabs(work[pivot * n + k]) ? i : pivot;
-    for (size_t j = 0; pivot != k && j < n; j++) {
-      double swap = work[k * n + j];
-      work[k * n + j] = work[pivot * n + j];
-      work[pivot * n + j] = swap;
-    }
-    double diagonal = work[k * n + k];
-    if (diagonal == 0)
-      return 0;
-    sign *= (pivot != k ? -1 : 1) * (diagonal < 0 ? -1 : 1);
-    for (size_t i = k + 1; i < n; i++)
-      for (size_t j = n; j-- > k;)
-        work[i * n + j] = fma(-work[i * n + k] / diagonal, work[k * n + j], work[i * n + j]);
-  }
-  return sign;
+  return completion_determinant_sign(n, work);
 }
 
 /* The first change of that sign on a fine geometric grid from 1e-12 on, then bisection; inf where there is none. */

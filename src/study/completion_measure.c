@@ -147,6 +147,47 @@ static tb_status measure_laws(completion *s, double t, tb_metrics *metrics) {
   return p->dense || p->count == s->size ? TB_OK : tb_metrics_real(metrics, "unobserved_moved", moved);
 }
 
+int completion_determinant_sign(size_t n, double *a) {
+  int sign = 1;
+  for (size_t k = 0; k < n; k++) {
+    size_t pivot = k;
+    for (size_t i = k + 1; i < n; i++)
+      pivot = fabs(a[i * n + k]) > fabs(a[pivot * n + k]) ? i : pivot;
+    for (size_t j = 0; pivot != k && j < n; j++) {
+      double swap = a[k * n + j];
+      a[k * n + j] = a[pivot * n + j];
+      a[pivot * n + j] = swap;
+    }
+    double diagonal = a[k * n + k];
+    if (diagonal == 0)
+      return 0;
+    sign *= (pivot != k ? -1 : 1) * (diagonal < 0 ? -1 : 1);
+    for (size_t i = k + 1; i < n; i++)
+      for (size_t j = n; j-- > k;)
+        a[i * n + j] = fma(-a[i * n + k] / diagonal, a[k * n + j], a[i * n + j]);
+  }
+  return sign;
+}
+
+/* Under gradient flow from a balanced start singular values of two or more factors reach 0 at no time.  In float64 one
+ * that has fallen below the rounding of the largest may come out on the other side. */
+static tb_status watch_determinant(completion *s) {
+  size_t n = s->problem->rows;
+  bool watched = strcmp(s->method->name, "gf") == 0 && s->shape.depth > 1 && n == s->problem->cols &&
+                 s->size <= COMPLETION_MOST_SHOWN && !tb_config_is(s->config, "init_kind", "gaussian");
+  if (!watched || s->crossed)
+    return TB_OK;
+  double *copy = tb_allocate(s->context, s->size, sizeof *copy);
+  if (!copy)
+    return TB_NO_MEMORY;
+  memcpy(copy, s->start, s->size * sizeof *copy);
+  int before = completion_determinant_sign(n, copy);
+  memcpy(copy, s->w, s->size * sizeof *copy);
+  s->crossed = completion_determinant_sign(n, copy) * before < 0;
+  tb_release(s->context, copy);
+  return TB_OK;
+}
+
 /* W_{l+1}ᵀW_{l+1} − W_lW_lᵀ, [width×width] for l = 1 … depth − 1 */
 static void balance_of(const completion *s, const double *theta, double *out) {
   size_t h = s->shape.width, offset = 0, rows, cols, next_rows, next_cols;
@@ -222,8 +263,9 @@ tb_status completion_measure(void *study, const tb_path_state *state, tb_metrics
       (status = tb_metrics_real(metrics, "log_loss", log_loss)) ||
       (status = real_if_known(metrics, "error_all", error_of(s->problem, s->w, false))) ||
       (status = real_if_known(metrics, "error_unobserved", error_of(s->problem, s->w, true))) ||
-      (status = measure_spectrum(s, metrics)) || (status = measure_laws(s, state->t, metrics)) ||
-      (status = measure_balance(s, state->theta, metrics)) || (status = measure_rank(state, metrics)))
+      (status = watch_determinant(s)) || (status = measure_spectrum(s, metrics)) ||
+      (status = measure_laws(s, state->t, metrics)) || (status = measure_balance(s, state->theta, metrics)) ||
+      (status = measure_rank(state, metrics)))
     return status;
   if (s->size <= COMPLETION_MOST_SHOWN &&
       (status = tb_metrics_matrix(metrics, "matrix", s->problem->rows, s->problem->cols, s->w)))
