@@ -12,7 +12,7 @@ extern "C" {
 const char *tb_machine_cpu(void);
 /* The kernel family chosen for it. */
 const char *tb_machine_kernels(void);
-int tb_machine_cores(void);       /* usable by this process */
+int tb_machine_cores(void);     /* usable by this process */
 double tb_machine_mapped(void); /* bytes of program and libraries that this process has in memory */
 
 typedef struct tb_fact {

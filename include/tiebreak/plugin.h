@@ -3,6 +3,7 @@
 #define TIEBREAK_PLUGIN_H
 #include <stddef.h>
 #define TIEBREAK_PLUGIN_ABI 1
+/* clang-format off */
 struct tiebreak_density {   /* exported as: const struct tiebreak_density tiebreak_density = { TIEBREAK_PLUGIN_ABI, ... }; */
   int abi;                                                   /* read before anything else */
   const char *name, *summary;
@@ -14,4 +15,5 @@ struct tiebreak_density {   /* exported as: const struct tiebreak_density tiebre
   /* x is n by d, value n, gradient n by d or NULL, row by row; all constants included; 0 where done */
   void (*close)(void *self);                                 /* may be NULL */
 };
+/* clang-format on */
 #endif

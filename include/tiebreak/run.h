@@ -107,8 +107,8 @@ void tb_clear_stop(void);
 
 /* Answers a question of tb_questions once, without a folder: its JSON line (a run's record) to the text, its metrics
  * to *metrics (NULL: not wanted), which the caller frees.  Errors as of tb_batch_new and of the question itself. */
-tb_status tb_question_answer(tb_context *, const tb_study *question, size_t n_overrides,
-                             const tb_assignment *overrides, tb_text *line, tb_metrics **metrics);
+tb_status tb_question_answer(tb_context *, const tb_study *question, size_t n_overrides, const tb_assignment *overrides,
+                             tb_text *line, tb_metrics **metrics);
 
 /* ---- what was recorded ---- */
 
@@ -141,8 +141,9 @@ tb_status tb_runs_list(tb_context *, tb_arena *, const char *root, size_t *count
  */
 tb_status tb_records_csv(tb_context *, size_t n, tb_record *const *records, tb_text *out);
 tb_status tb_records_npz(tb_context *, size_t n, tb_record *const *records, const char *path);
-/* Draws of a run of `sample` in Stan's CSV: sampler's columns, then parameters with dots for indices.  chain counts from
- * 1, 0: all chains one after another; *chains (may be NULL): how many there are.  TB_USAGE: a run without draws. */
+/* Draws of a run of `sample` in Stan's CSV: sampler's columns, then parameters with dots for indices.  chain counts
+ * from 1, 0: all chains one after another; *chains (may be NULL): how many there are.  TB_USAGE: a run without draws.
+ */
 tb_status tb_record_stan_csv(tb_context *, const tb_record *, size_t chain, size_t *chains, tb_text *out);
 
 /* Verdicts of all claims that apply to these records, in the order of the studies' claim tables. */

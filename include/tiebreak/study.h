@@ -87,7 +87,8 @@ typedef struct tb_claim {
 typedef struct tb_verdict {
   const tb_claim *claim;
   tb_verdict_word word;
-  /* exact kinds: of the worst run; BELOW and LESS: mean difference and 0; MEAN: mean and reference; SLOPE: slope and 1 */
+  /* exact kinds: of the worst run; BELOW and LESS: mean difference and 0; MEAN: mean and reference; SLOPE: slope and 1
+   */
   double value, reference;
   double low, high; /* 95 % interval of the value where several seeds ran; NaN otherwise */
   size_t runs, seeds;

@@ -14,8 +14,8 @@ tb_status problem_check_header(tb_context *context, const tb_table *table) {
   long label = tb_table_column(table, "y");
   snprintf(place, sizeof place, "%.480s:1:1", path);
   if (label < 0)
-    return tb_fail(context, TB_BAD_DATA, place, "the header is x1,...,xd,y",
-                   "no column y among the %zu columns", table->cols);
+    return tb_fail(context, TB_BAD_DATA, place, "the header is x1,...,xd,y", "no column y among the %zu columns",
+                   table->cols);
   if ((size_t)label != d)
     return tb_fail(context, TB_BAD_DATA, place, "the header is x1,...,xd,y",
                    "column y is number %ld of %zu, it must be the last", label + 1, table->cols);

@@ -5,7 +5,8 @@
 #include "diffusion/chain.h"
 #include "diffusion/sampler.h"
 
-/* steps sigma alpha time grid loss iterations batch width layers lr lr_decay lr_decay_every inner reference affine published_quirks */
+/* steps sigma alpha time grid loss iterations batch width layers lr lr_decay lr_decay_every inner reference affine
+ * published_quirks */
 extern const tb_option_table tb_control_options;
 
 /* Refuses words that name no grid (TB_USAGE). */

@@ -6,8 +6,9 @@
 #include "diffusion/control.h"
 #include "diffusion/sampler.h"
 
-static const tb_sampler *const samplers[] = { &tb_sampler_smc, &tb_sampler_hmc, &tb_sampler_nuts, &tb_sampler_dds,
-                                              &tb_sampler_pis, &tb_sampler_sfs, NULL };
+static const tb_sampler *const samplers[] = {
+  &tb_sampler_smc, &tb_sampler_hmc, &tb_sampler_nuts, &tb_sampler_dds, &tb_sampler_pis, &tb_sampler_sfs, NULL
+};
 
 const tb_sampler *const *tb_samplers(void) {
   return samplers;

@@ -61,7 +61,8 @@ static double invert_covariance(const tb_natural *s, double *v) {
   return most / least;
 }
 
-/* β' of the population's: (a + λ)⁻¹ across β and (c + λ)⁻¹ along it; square loss: (Σ + λ)⁻¹, Σ the inputs' covariance */
+/* β' of the population's: (a + λ)⁻¹ across β and (c + λ)⁻¹ along it; square loss: (Σ + λ)⁻¹, Σ the inputs' covariance
+ */
 static tb_status population_velocity(tb_natural *s, const double *theta, double *v, tb_solution *found) {
   const size_t n = s->n, d = s->d;
   tb_status status = tb_objective_predictor(s->objective, theta, s->beta, NULL);

@@ -65,9 +65,16 @@ enum { SHOWN = 6, MOST_PANELS = 9 };
     tb_metric_value v = tb_metrics_find(snapshot, name);                                                               \
     return v.name && v.cols > k ? exp(v.values[k]) : NAN;                                                              \
   }
+/* clang-format off */
 READ_VALUE(0)
-READ_VALUE(1) READ_VALUE(2) READ_VALUE(3) READ_VALUE(4)
-    READ_VALUE(5) static const tb_reading readings[SHOWN] = { read_0, read_1, read_2, read_3, read_4, read_5 };
+READ_VALUE(1)
+READ_VALUE(2)
+READ_VALUE(3)
+READ_VALUE(4)
+READ_VALUE(5)
+/* clang-format on */
+
+static const tb_reading readings[SHOWN] = { read_0, read_1, read_2, read_3, read_4, read_5 };
 static const char *const ordinals[SHOWN] = { "largest", "2nd", "3rd", "4th", "5th", "6th" };
 
 static tb_status draw_spectrum(tb_context *context, tb_arena *arena, const tb_chapter *chapter, size_t n_groups,

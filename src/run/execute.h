@@ -19,7 +19,7 @@ struct tb_run {
   const tb_study *study;
   const tb_config *config;
   const char *name, *folder; /* folder NULL: a question, which keeps nothing */
-  size_t index; /* in the batch */
+  size_t index;              /* in the batch */
   tb_trace trace;
   double begun;      /* clock at which this session's work began */
   double earlier;    /* seconds of work before this session */

@@ -383,7 +383,7 @@ tb_status tb_batch_new(tb_context *context, const char *study_or_file, size_t n_
   if (!batch)
     return TB_NO_MEMORY;
   tb_status status = looks_like_file(study_or_file) ? from_file(batch, study_or_file, n_overrides, overrides)
-                                                      : unknown_study(context, study_or_file, NULL, 0, 0);
+                                                    : unknown_study(context, study_or_file, NULL, 0, 0);
   if (status) {
     tb_batch_free(batch);
     return status;

@@ -14,20 +14,13 @@
 #include "study/twins.h"
 
 static const tb_study *const studies[] = {
-  &tb_study_separable,
-  &tb_study_invariance,
-  &tb_study_completion,
-  &tb_study_nonlinear,
-  &tb_study_regression,
-  &tb_study_icl,
-  &tb_study_finetune,
-  &tb_study_rules,
-  &tb_study_twins,
-  &tb_study_measures,
-  &tb_study_drift,
-  &tb_study_score,
-  &tb_study_sample,
-  NULL,
+  &tb_study_separable,  &tb_study_invariance,
+  &tb_study_completion, &tb_study_nonlinear,
+  &tb_study_regression, &tb_study_icl,
+  &tb_study_finetune,   &tb_study_rules,
+  &tb_study_twins,      &tb_study_measures,
+  &tb_study_drift,      &tb_study_score,
+  &tb_study_sample,     NULL,
 };
 
 const tb_study *const *tb_studies(void) {

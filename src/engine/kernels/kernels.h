@@ -132,9 +132,9 @@ typedef struct tb_kernel_attention {
                    void *q_bar, void *k_bar, void *v_bar, void *scratch);
 } tb_kernel_attention;
 
-/* Attention of one query over `count` ≥ 1 remembered keys and values: out[width] = Σ_j w_j v_j, w = softmax(q·k_j + slope
- * (j − last)).  memory holds blocks of `places` places, [block][keys, values][width][places]; the last block is whole,
- * its rest anything finite.  scratch: a number for each place of each block. */
+/* Attention of one query over `count` ≥ 1 remembered keys and values: out[width] = Σ_j w_j v_j, w = softmax(q·k_j +
+ * slope (j − last)).  memory holds blocks of `places` places, [block][keys, values][width][places]; the last block is
+ * whole, its rest anything finite.  scratch: a number for each place of each block. */
 typedef struct tb_kernel_recall {
   size_t places;
   void (*run)(size_t count, size_t width, const void *q, const void *memory, double slope, void *out, void *scratch);
