@@ -14,6 +14,7 @@ const tb_figure *const *tb_figures(void) {
     &tb_figure_measures,
     &tb_figure_size,
     &tb_figure_reversal,
+    &tb_figure_bounds,
     &tb_figure_orders,
     &tb_figure_recovery,
     &tb_figure_spectrum,

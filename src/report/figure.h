@@ -28,7 +28,8 @@ struct tb_picture {
   tb_text csv, script;
 };
 
-extern const tb_figure tb_figure_rules, tb_figure_twins, tb_figure_size, tb_figure_orders, tb_figure_reversal;
+extern const tb_figure tb_figure_bounds, tb_figure_rules, tb_figure_twins, tb_figure_size, tb_figure_orders,
+    tb_figure_reversal;
 extern const tb_figure tb_figure_recovery, tb_figure_spectrum, tb_figure_width;
 extern const tb_figure tb_figure_damping, tb_figure_generalisation, tb_figure_invariance, tb_figure_path,
     tb_figure_angles, tb_figure_margins, tb_figure_context, tb_figure_measures, tb_figure_finetune, tb_figure_loss;

@@ -26,6 +26,7 @@ set ytics noenhanced
 half = narrow ? 0.22 : 0.3
 drop = narrow ? 0.12 : 0
 clamp(v) = (v > xlow ? v : xlow)
+beside(v) = (v > 0 ? v : 0)
 shade(b) = colour[column('colour')]
 if (dots) {
   plot for [c=1:8] data using (column('colour') == c ? clamp(column('most')) : NaN):(-column('bar') - drop):(xlow):(clamp(column('most'))):(-column('bar') - drop):(-column('bar') - drop) with boxxyerror linecolor rgb colour[c] linewidth 2, \
@@ -33,5 +34,5 @@ if (dots) {
 } else {
   plot for [c=1:8] data using (column('colour') == c ? column('mean') / 2 : NaN):(-column('bar') - drop):(0):(column('mean')):(-column('bar') - drop - half):(-column('bar') - drop + half) with boxxyerror linecolor rgb colour[c] fillstyle transparent solid 0.75 noborder, \
        data using (column('mean')):(-column('bar') - drop):(column('low')):(column('high')) with xerrorbars pointtype 7 pointsize (text ? 1 : 0.5) linewidth 2 linecolor rgb ink, \
-       data using (column('high') == column('high') ? column('high') : column('mean')):(-column('bar') - drop):(sprintf('%.3f', column('mean'))) with labels left offset 0.8,0 textcolor rgb ink
+       data using (beside(column('high') == column('high') ? column('high') : column('mean'))):(-column('bar') - drop):(sprintf('%.3f', column('mean'))) with labels left offset 0.8,0 textcolor rgb ink
 }
