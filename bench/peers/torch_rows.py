@@ -3,6 +3,7 @@ import math
 
 from common import layers, main, median_seconds, report, unpack
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
