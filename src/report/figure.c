@@ -9,26 +9,10 @@
 
 const tb_figure *const *tb_figures(void) {
   static const tb_figure *const table[] = {
-    &tb_figure_rules,
-    &tb_figure_twins,
-    &tb_figure_measures,
-    &tb_figure_size,
-    &tb_figure_reversal,
-    &tb_figure_bounds,
-    &tb_figure_orders,
-    &tb_figure_recovery,
-    &tb_figure_spectrum,
-    &tb_figure_width,
-    &tb_figure_damping,
-    &tb_figure_generalisation,
-    &tb_figure_invariance,
-    &tb_figure_angles,
-    &tb_figure_path,
-    &tb_figure_margins,
-    &tb_figure_context,
-    &tb_figure_finetune,
-    &tb_figure_loss,
-    NULL,
+    &tb_figure_rules,   &tb_figure_twins,          &tb_figure_measures,   &tb_figure_size,     &tb_figure_reversal,
+    &tb_figure_bounds,  &tb_figure_orders,         &tb_figure_recovery,   &tb_figure_spectrum, &tb_figure_width,
+    &tb_figure_damping, &tb_figure_generalisation, &tb_figure_invariance, &tb_figure_angles,   &tb_figure_path,
+    &tb_figure_margins, &tb_figure_context,        &tb_figure_finetune,   &tb_figure_loss,     NULL,
   };
   return table;
 }
