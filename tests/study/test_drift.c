@@ -1,57 +1,7 @@
 /* The study `drift` as a user runs it, and its question: closed forms on a Gaussian, sizes of the construction, trained
  * networks, the same bits after a stop. */
-#include "testing.h"
-
-#include <ftw.h>
-#include <math.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <tiebreak/tiebreak.h>
-
-static tb_context *context;
-static char root[64];
-
-static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *where) {
-  return remove(path);
-}
-
-static int setup(void **state) {
-  snprintf(root, sizeof root, "/tmp/tiebreak-drift-%d", (int)getpid());
-  context = tb_context_new(NULL, NULL);
-  return context ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-  tb_context_free(context);
-  return 0;
-}
-
-static tb_status batch_of(const char *words, tb_batch **batch) {
-  tb_assignment assignments[32] = { 0 };
-  size_t count = 0;
-  char *copy = strdup(words), *rest = copy;
-  for (char *word; (word = strsep(&rest, " "));) {
-    char *value = strchr(word, '=');
-    *value++ = 0;
-    assignments[count++] = (tb_assignment){ .key = word, .text = value, .origin = "command line" };
-  }
-  tb_status status = tb_batch_new(context, "drift", count, assignments, batch);
-  free(copy);
-  return status;
-}
-
-static tb_record *run(const char *words) {
-  tb_batch *batch;
-  tb_record *record;
-  tb_run_options options = { .folder = root, .threads = 1 };
-  if (batch_of(words, &batch) != TB_OK || tb_batch_run(context, batch, &options) != TB_OK)
-    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
-  assert_int_equal(tb_record_open(context, tb_batch_run_folder(batch, 0), &record), TB_OK);
-  tb_batch_free(batch);
-  return record;
-}
+#define STUDY "drift"
+#include "study_testing.h"
 
 static double metric(const tb_record *record, const char *name) {
   const tb_metric_value value = tb_metrics_find(tb_record_outcome(record)->metrics, name);
@@ -115,29 +65,14 @@ static void trained_networks(void **state) {
 
 static void the_same_bits_after_a_stop(void **state) {
   const char *words = "target=cosine network=trained width=8 iterations=400 batch=64 path_steps=4 draws=100 at=0";
-  tb_record *whole = run(words), *pieces;
-  tb_batch *batch, *again;
-  tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.01, .checkpoint_seconds = 1e-9 };
-  char folder[512];
   int stops = 0;
-  assert_int_equal(batch_of(words, &batch), TB_OK);
-  tb_status status = tb_batch_run(context, batch, &options);
-  snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
-  tb_batch_free(batch);
-  for (; status == TB_STOPPED; stops++) {
-    options.time_limit = stops < 3 ? 0.02 : 0;
-    assert_int_equal(tb_batch_open(context, folder, &again), TB_OK);
-    status = tb_batch_run(context, again, &options);
-    tb_batch_free(again);
-  }
-  assert_int_equal(status, TB_OK);
+  tb_record *whole = run(words), *again = run_in_pieces(words, 0.02, 3, &stops);
   assert_true(stops > 0);
-  assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
   const char *const names[] = { "loss", "path_kl", "reverse_kl", "path_kl.weights", "sup_drift_error" };
   for (size_t i = 0; i < 5; i++)
-    assert_true(metric(whole, names[i]) == metric(pieces, names[i]));
+    assert_true(metric(whole, names[i]) == metric(again, names[i]));
   tb_record_free(whole);
-  tb_record_free(pieces);
+  tb_record_free(again);
 }
 
 int main(void) {

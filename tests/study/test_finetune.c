@@ -1,59 +1,6 @@
 /* The study `finetune`: closed forms of the scalar model, twins that are one function, the same bits after a stop. */
-#include "../testing.h"
-
-#include <ftw.h>
-#include <math.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <tiebreak/tiebreak.h>
-
-static tb_context *context;
-static char root[64];
-
-static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *where) {
-  return remove(path);
-}
-
-static int setup(void **state) {
-  context = tb_context_new(NULL, NULL);
-  snprintf(root, sizeof root, "/tmp/tiebreak-finetune-%d", (int)getpid());
-  return context ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-  tb_context_free(context);
-  return 0;
-}
-
-/* A batch from "key=value key=value". */
-static tb_batch *batch_of(const char *words) {
-  tb_assignment assignments[24] = { 0 };
-  tb_batch *batch;
-  size_t count = 0;
-  char *copy = strdup(words), *rest = copy;
-  for (char *word; (word = strsep(&rest, " "));) {
-    char *value = strchr(word, '=');
-    *value++ = 0;
-    assignments[count++] = (tb_assignment){ .key = word, .text = value, .origin = "command line" };
-  }
-  if (tb_batch_new(context, "finetune", count, assignments, &batch))
-    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
-  free(copy);
-  return batch;
-}
-
-static tb_record *run(const char *words) {
-  const tb_run_options options = { .folder = root, .threads = 1 };
-  tb_batch *batch = batch_of(words);
-  tb_record *record;
-  if (tb_batch_run(context, batch, &options))
-    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
-  assert_int_equal(tb_record_open(context, tb_batch_run_folder(batch, 0), &record), TB_OK);
-  tb_batch_free(batch);
-  return record;
-}
+#define STUDY "finetune"
+#include "study_testing.h"
 
 static double get(const tb_record *r, const char *name) {
   return tb_metrics_get(tb_record_outcome(r)->metrics, name);
@@ -132,38 +79,11 @@ static void other_languages_and_methods_run(void **state) {
 
 /* ---- stopping ---- */
 
-/* The part of a record that must not depend on interruptions. */
-static char *results(const tb_record *record) {
-  const char *json = tb_record_json(record), *from = strstr(json, "\"metrics\""), *to = strstr(json, "\"files\"");
-  assert_true(from && to && from < to);
-  return strndup(from, (size_t)(to - from));
-}
-
 static void the_same_bits_after_a_stop(void **state) {
   const char *words = SMALL "steps=200 pretrain_steps=400 language=L1 target=L2 batch=12 method=adam seed=2";
-  tb_record *whole = run(words), *pieces;
-  tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.03, .checkpoint_seconds = 1e-9 };
-  tb_batch *batch = batch_of(words);
-  char folder[600];
   int stops = 0;
-  tb_status status = tb_batch_run(context, batch, &options);
-  snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
-  tb_batch_free(batch);
-  for (; status == TB_STOPPED; stops++) {
-    options.time_limit = stops < 8 ? 0.03 : 0;
-    assert_int_equal(tb_batch_open(context, folder, &batch), TB_OK);
-    status = tb_batch_run(context, batch, &options);
-    tb_batch_free(batch);
-  }
-  assert_int_equal(status, TB_OK);
+  same_bits_in_pieces(words, 0.03, 8, &stops);
   assert_true(stops > 0);
-  assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
-  char *one = results(whole), *two = results(pieces);
-  assert_string_equal(one, two);
-  free(one);
-  free(two);
-  tb_record_free(whole);
-  tb_record_free(pieces);
 }
 
 int main(void) {

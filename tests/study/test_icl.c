@@ -1,73 +1,32 @@
 /* The study `icl` as a user runs it: small cases worked by hand, files read back, the same bits after a stop. */
-#include "../testing.h"
-
-#include <ftw.h>
-#include <math.h>
-#include <stdio.h>
-#include <unistd.h>
+#define STUDY "icl"
+#include "study_testing.h"
 
 #include <language/hmm.h>
-#include <tiebreak/tiebreak.h>
 
-static tb_context *context;
-static char root[64], mixture[80], prompts[80];
-
-static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *where) {
-  return remove(path);
-}
+static char mixture[80], prompts[80];
 
 static void write_file(const char *path, const char *content) {
   assert_int_equal(tb_file_write(context, path, content, strlen(content)), TB_OK);
 }
 
-static int setup(void **state) {
-  context = tb_context_new(NULL, NULL);
-  snprintf(root, sizeof root, "/tmp/tiebreak-icl-%d", (int)getpid());
+/* M and P stand for the files below. */
+static const char *path_of(const char *value) {
+  return strcmp(value, "M") == 0 ? mixture : strcmp(value, "P") == 0 ? prompts : value;
+}
+
+static int set_up_files(void **state) {
+  if (setup(state))
+    return -1;
+  stands_for = path_of;
   snprintf(mixture, sizeof mixture, "%s/two.json", root);
   snprintf(prompts, sizeof prompts, "%s/prompts.csv", root);
-  if (!context || tb_folder_create(context, root))
-    return -1;
   /* concept 0 says a, then a or /; concept 1 says b, then b or / */
   write_file(mixture, "{\"tokens\":[\"/\",\"a\",\"b\"],\"delimiter\":\"/\",\"components\":["
                       "{\"weight\":0.75,\"start\":[1,0],\"transition\":[[0.5,0.5],[1,0]],\"emission\":[1,0]},"
                       "{\"weight\":0.25,\"start\":[1,0],\"transition\":[[0.25,0.75],[1,0]],\"emission\":[2,0]}]}");
   write_file(prompts, "prompt,label\na / a,a\n\"b / b\",b\na b,a\n\"\",b\na /,a\n");
   return 0;
-}
-
-static int teardown(void **state) {
-  nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-  tb_context_free(context);
-  return 0;
-}
-
-/* A batch from "key=value key=value"; M and P stand for the files above. */
-static tb_batch *batch_of(const char *words) {
-  tb_assignment assignments[24] = { 0 };
-  tb_batch *batch;
-  size_t count = 0;
-  char *copy = strdup(words), *rest = copy;
-  for (char *word; (word = strsep(&rest, " "));) {
-    char *value = strchr(word, '=');
-    *value++ = 0;
-    value = strcmp(value, "M") == 0 ? mixture : strcmp(value, "P") == 0 ? prompts : value;
-    assignments[count++] = (tb_assignment){ .key = word, .text = value, .origin = "command line" };
-  }
-  if (tb_batch_new(context, "icl", count, assignments, &batch))
-    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
-  free(copy);
-  return batch;
-}
-
-static tb_record *run(const char *words) {
-  const tb_run_options options = { .folder = root, .threads = 1 };
-  tb_batch *batch = batch_of(words);
-  tb_record *record;
-  if (tb_batch_run(context, batch, &options))
-    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
-  assert_int_equal(tb_record_open(context, tb_batch_run_folder(batch, 0), &record), TB_OK);
-  tb_batch_free(batch);
-  return record;
 }
 
 static void is_real(const tb_record *r, const char *name, double expected) {
@@ -166,35 +125,21 @@ static void the_mixture_used_is_written(void **state) {
 
 static void the_same_bits_after_a_stop(void **state) {
   const char *words = "n=8 k=4 prompts=3000 documents=50 length=200 alter=swap draws=50 seed=3";
-  tb_record *whole = run(words), *pieces;
-  tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.02, .checkpoint_seconds = 1e-9 };
-  tb_batch *batch = batch_of(words);
-  char folder[600];
   int stops = 0;
-  tb_status status = tb_batch_run(context, batch, &options);
-  snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
-  tb_batch_free(batch);
-  for (; status == TB_STOPPED; stops++) {
-    options.time_limit = stops < 4 ? 0.02 : 0;
-    assert_int_equal(tb_batch_open(context, folder, &batch), TB_OK);
-    status = tb_batch_run(context, batch, &options);
-    tb_batch_free(batch);
-  }
-  assert_int_equal(status, TB_OK);
+  tb_record *whole = run(words), *again = run_in_pieces(words, 0.02, 4, &stops);
   assert_true(stops > 0);
-  assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
-  char *expected = text_of(whole, "prompts.csv"), *resumed = text_of(pieces, "prompts.csv");
+  char *expected = text_of(whole, "prompts.csv"), *resumed = text_of(again, "prompts.csv");
   assert_string_equal(resumed, expected);
   static const char *const names[] = { "accuracy", "nll", "kl", "kl.se", "prompt_probability", "posterior" };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const double a = tb_metrics_get(tb_record_outcome(whole)->metrics, names[i]);
-    const double b = tb_metrics_get(tb_record_outcome(pieces)->metrics, names[i]);
+    const double b = tb_metrics_get(tb_record_outcome(again)->metrics, names[i]);
     assert_memory_equal(&a, &b, sizeof a);
   }
   tb_release(context, expected);
   tb_release(context, resumed);
   tb_record_free(whole);
-  tb_record_free(pieces);
+  tb_record_free(again);
 }
 
 #define NETWORK                                                                                                        \
@@ -216,31 +161,18 @@ static void a_network_is_trained(void **state) {
 /* Two replicas of a transformer, stopped and taken up. */
 static void a_network_gives_the_same_bits_after_a_stop(void **state) {
   const char *words = NETWORK "model=transformer heads=2 feedforward=16 positions=rope steps=120";
-  tb_record *whole = run(words), *pieces;
-  tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.05, .checkpoint_seconds = 1e-9 };
-  tb_batch *batch = batch_of(words);
-  char folder[600];
   int stops = 0;
-  tb_status status = tb_batch_run(context, batch, &options);
-  snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
-  tb_batch_free(batch);
-  for (; status == TB_STOPPED; stops++) {
-    options.time_limit = stops < 3 ? 0.05 : 0;
-    assert_int_equal(tb_batch_open(context, folder, &batch), TB_OK);
-    status = tb_batch_run(context, batch, &options);
-    tb_batch_free(batch);
-  }
-  assert_int_equal(status, TB_OK);
-  assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
+  tb_record *whole = run(words), *again = run_in_pieces(words, 0.05, 3, &stops);
+  assert_true(stops > 0);
   static const char *const names[] = { "accuracy", "accuracy.altered", "nll", "nll.altered", "kl", "kl.altered" };
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const double a = tb_metrics_get(tb_record_outcome(whole)->metrics, names[i]);
-    const double b = tb_metrics_get(tb_record_outcome(pieces)->metrics, names[i]);
+    const double b = tb_metrics_get(tb_record_outcome(again)->metrics, names[i]);
     assert_memory_equal(&a, &b, sizeof a);
     assert_true(isfinite(a));
   }
   tb_record_free(whole);
-  tb_record_free(pieces);
+  tb_record_free(again);
 }
 
 int main(void) {
@@ -253,5 +185,5 @@ int main(void) {
     cmocka_unit_test(a_network_is_trained),
     cmocka_unit_test(a_network_gives_the_same_bits_after_a_stop),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, set_up_files, teardown);
 }

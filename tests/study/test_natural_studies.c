@@ -1,92 +1,6 @@
 /* The studies completion, regression, nonlinear and invariance as a user runs them: closed forms, every method, what is
  * refused and how, and the same bits after a stop. */
-#include "testing.h"
-
-#include <ftw.h>
-#include <math.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <tiebreak/tiebreak.h>
-
-static tb_context *context;
-static char root[64];
-
-static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *where) {
-  return remove(path);
-}
-
-static int setup(void **state) {
-  snprintf(root, sizeof root, "/tmp/tiebreak-natural-%d", (int)getpid());
-  context = tb_context_new(NULL, NULL);
-  return context ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-  tb_context_free(context);
-  return 0;
-}
-
-/* A batch from "study key=value key=value". */
-static tb_status batch_of(const char *words, tb_batch **batch) {
-  tb_assignment assignments[24] = { 0 };
-  size_t count = 0;
-  char *copy = strdup(words), *rest = copy, *study = strsep(&rest, " ");
-  for (char *word; rest && (word = strsep(&rest, " "));) {
-    char *value = strchr(word, '=');
-    *value++ = 0;
-    assignments[count++] = (tb_assignment){ .key = word, .text = value, .origin = "command line" };
-  }
-  tb_status status = tb_batch_new(context, study, count, assignments, batch);
-  free(copy);
-  return status;
-}
-
-static tb_record *run(const char *words) {
-  tb_batch *batch;
-  tb_record *record;
-  tb_run_options options = { .folder = root, .threads = 1 };
-  if (batch_of(words, &batch) != TB_OK || tb_batch_run(context, batch, &options) != TB_OK)
-    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
-  assert_int_equal(tb_record_open(context, tb_batch_run_folder(batch, 0), &record), TB_OK);
-  tb_batch_free(batch);
-  return record;
-}
-
-static const tb_metrics *end_of(const tb_record *record) {
-  return tb_record_outcome(record)->metrics;
-}
-
-static const tb_metrics *at(const tb_record *record, double t) {
-  const tb_outcome *outcome = tb_record_outcome(record);
-  for (size_t i = 0; i < outcome->n_snapshots; i++)
-    if (tb_metrics_get(outcome->snapshots[i], "t") == t)
-      return outcome->snapshots[i];
-  fail_msg("no snapshot at %g", t);
-  return NULL;
-}
-
-static void is_real(const tb_metrics *m, const char *name, double expected, double tolerance) {
-  double value = tb_metrics_get(m, name);
-  if (!(fabs(value - expected) <= tolerance * fmax(1, fabs(expected))))
-    fail_msg("%s is %.17g, expected %.17g", name, value, expected);
-}
-
-static void is_vector(const tb_metrics *m, const char *name, size_t n, const double *expected, double tolerance) {
-  tb_metric_value v = tb_metrics_find(m, name);
-  assert_non_null(v.name);
-  assert_int_equal(v.cols, n);
-  for (size_t i = 0; i < n; i++)
-    if (!(fabs(v.values[i] - expected[i]) <= tolerance * fmax(1, fabs(expected[i]))))
-      fail_msg("%s[%zu] is %.17g, expected %.17g", name, i, v.values[i], expected[i]);
-}
-
-static void is_word(const tb_metrics *m, const char *name, const char *expected) {
-  tb_metric_value v = tb_metrics_find(m, name);
-  assert_non_null(v.name);
-  assert_string_equal(v.words[0], expected);
-}
+#include "study_testing.h"
 
 static const char *csv(const char *text) {
   static char path[128];
@@ -108,7 +22,7 @@ static void test_one_entry(void **state) {
              path, depth);
     tb_record *r = run(words);
     is_word(end_of(r), "stopped", "loss");
-    is_real(end_of(r), "t", times[depth - 1], 1e-9);
+    is_number(end_of(r), "t", times[depth - 1], 1e-9);
     tb_record_free(r);
   }
 }
@@ -148,7 +62,7 @@ static void test_predictor_law(void **state) {
       for (int e = 0; e < 12; e++)
         assert_true(fabs(w.values[e] - expected[e]) < 1e-10);
     }
-    is_real(end_of(r), "rank", 4, 0);
+    is_number(end_of(r), "rank", 4, 0);
     tb_record_free(r);
   }
 }
@@ -195,8 +109,8 @@ static void test_ratings(void **state) {
   snprintf(words, sizeof words, "completion data=%s format=movielens train=2 method=ngf depth=1 init=1e-9 time=30",
            csv("1\t1\t5\t0\n2\t2\t3\t0\n2\t1\t4\t0\n3\t2\t1\t0\n"));
   tb_record *r = run(words);
-  is_real(end_of(r), "error_unobserved", (16 + 1) / 2., 1e-6);
-  is_real(end_of(r), "reference.mean_error_unobserved", (0 + 9) / 2., 1e-12);
+  is_number(end_of(r), "error_unobserved", (16 + 1) / 2., 1e-6);
+  is_number(end_of(r), "reference.mean_error_unobserved", (0 + 9) / 2., 1e-12);
   tb_record_free(r);
 }
 
@@ -225,7 +139,7 @@ static void test_nonlinear_threshold(void **state) {
     char words[128];
     snprintf(words, sizeof words, "nonlinear width=%d time=0 at=0 init=0.7 seed=3", width);
     tb_record *r = run(words);
-    is_real(end_of(r), "rank", width == 2 ? 9 : 12, 0);
+    is_number(end_of(r), "rank", width == 2 ? 9 : 12, 0);
     double error = tb_metrics_get(end_of(r), "law_rate_error");
     assert_true(width == 2 ? error > 1e-3 : error < 1e-9);
     tb_record_free(r);
@@ -282,13 +196,6 @@ static void test_refusals(void **state) {
 
 /* ---- stopping ---- */
 
-/* The part of a record that must not depend on interruptions. */
-static char *results(const tb_record *record) {
-  const char *json = tb_record_json(record), *from = strstr(json, "\"metrics\""), *to = strstr(json, "\"files\"");
-  assert_true(from && to && from < to);
-  return strndup(from, (size_t)(to - from));
-}
-
 static void test_resumed_runs_have_the_same_bits(void **state) {
   const char *const words[] = {
     "completion method=grouprms depth=3 rows=12 cols=10 observed=60 steps=3000 lr=3e-3 seed=2",
@@ -299,31 +206,8 @@ static void test_resumed_runs_have_the_same_bits(void **state) {
     "invariance seed=1",
   };
   int stops = 0;
-  for (size_t k = 0; k < sizeof words / sizeof *words; k++) {
-    tb_record *whole = run(words[k]), *pieces;
-    tb_batch *batch, *again;
-    tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.004, .checkpoint_seconds = 1e-9 };
-    assert_int_equal(batch_of(words[k], &batch), TB_OK);
-    tb_status status = tb_batch_run(context, batch, &options);
-    char folder[512];
-    snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
-    tb_batch_free(batch);
-    for (int sessions = 0; status == TB_STOPPED; sessions++) {
-      stops++;
-      options.time_limit = sessions < 4 ? 0.004 : 0;
-      assert_int_equal(tb_batch_open(context, folder, &again), TB_OK);
-      status = tb_batch_run(context, again, &options);
-      tb_batch_free(again);
-    }
-    assert_int_equal(status, TB_OK);
-    assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
-    char *one = results(whole), *two = results(pieces);
-    assert_string_equal(one, two);
-    free(one);
-    free(two);
-    tb_record_free(whole);
-    tb_record_free(pieces);
-  }
+  for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+    same_bits_in_pieces(words[k], 0.004, 4, &stops);
   assert_true(stops > 0);
 }
 

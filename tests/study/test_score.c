@@ -1,59 +1,9 @@
 /* The study `score` as a user runs it: closed forms on Gaussian data, files of samples, and the same bits after a
  * stop. */
-#include "testing.h"
-
-#include <ftw.h>
-#include <math.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <tiebreak/tiebreak.h>
+#define STUDY "score"
+#include "study_testing.h"
 
 #include "io/npz.h"
-
-static tb_context *context;
-static char root[64];
-
-static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *where) {
-  return remove(path);
-}
-
-static int setup(void **state) {
-  snprintf(root, sizeof root, "/tmp/tiebreak-score-%d", (int)getpid());
-  context = tb_context_new(NULL, NULL);
-  return context && tb_folder_create(context, root) == TB_OK ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-  tb_context_free(context);
-  return 0;
-}
-
-static tb_status batch_of(const char *words, tb_batch **batch) {
-  tb_assignment assignments[24] = { 0 };
-  size_t count = 0;
-  char *copy = strdup(words), *rest = copy;
-  for (char *word; (word = strsep(&rest, " "));) {
-    char *value = strchr(word, '=');
-    *value++ = 0;
-    assignments[count++] = (tb_assignment){ .key = word, .text = value, .origin = "command line" };
-  }
-  const tb_status status = tb_batch_new(context, "score", count, assignments, batch);
-  free(copy);
-  return status;
-}
-
-static tb_record *run(const char *words) {
-  tb_batch *batch;
-  tb_record *record;
-  const tb_run_options options = { .folder = root, .threads = 1 };
-  if (batch_of(words, &batch) != TB_OK || tb_batch_run(context, batch, &options) != TB_OK)
-    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
-  assert_int_equal(tb_record_open(context, tb_batch_run_folder(batch, 0), &record), TB_OK);
-  tb_batch_free(batch);
-  return record;
-}
 
 static double value_of(const char *words, const char *metric) {
   tb_record *record = run(words);
@@ -169,40 +119,12 @@ static void files_are_learned(void **state) {
   tb_record_free(record);
 }
 
-/* The part of a record that must not depend on interruptions. */
-static char *results(const tb_record *record) {
-  const char *json = tb_record_json(record), *from = strstr(json, "\"metrics\""), *to = strstr(json, "\"files\"");
-  assert_true(from && to && from < to);
-  return strndup(from, (size_t)(to - from));
-}
-
 static void resumed_runs_have_the_same_bits(void **state) {
   static const char *const words =
       "data=moons points=500 steps=400 at=0,30,400 batch=64 width=8 draws=60 sampler_steps=8 seed=2";
-  tb_record *whole = run(words), *pieces;
-  tb_batch *batch;
-  tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.02, .checkpoint_seconds = 1e-9 };
-  assert_int_equal(batch_of(words, &batch), TB_OK);
-  tb_status status = tb_batch_run(context, batch, &options);
-  char folder[512];
-  snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
-  tb_batch_free(batch);
   int stops = 0;
-  for (; status == TB_STOPPED; stops++) {
-    options.time_limit = stops < 6 ? 0.02 : 0;
-    assert_int_equal(tb_batch_open(context, folder, &batch), TB_OK);
-    status = tb_batch_run(context, batch, &options);
-    tb_batch_free(batch);
-  }
-  assert_int_equal(status, TB_OK);
+  same_bits_in_pieces(words, 0.02, 6, &stops);
   assert_true(stops > 0);
-  assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
-  char *one = results(whole), *two = results(pieces);
-  assert_string_equal(one, two);
-  free(one);
-  free(two);
-  tb_record_free(whole);
-  tb_record_free(pieces);
 }
 
 int main(void) {

@@ -1,95 +1,21 @@
 /* The study `separable` as a user runs it: exact values on the two teaching data sets, every model and method, what is
  * refused and how, and the same bits after a stop. */
-#include "testing.h"
+#define STUDY "separable"
+#include "study_testing.h"
 
-#include <ftw.h>
-#include <math.h>
-#include <stdio.h>
-#include <unistd.h>
+static char paths[2][512];
 
-#include <tiebreak/tiebreak.h>
-
-static tb_context *context;
-static char root[64], paths[2][512];
-
-static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *where) {
-  return remove(path);
+/* A and B stand for the data sets. */
+static const char *path_of(const char *value) {
+  return strcmp(value, "A") == 0 ? paths[0] : strcmp(value, "B") == 0 ? paths[1] : value;
 }
 
-static int setup(void **state) {
+static int set_up_data(void **state) {
   const char *source = getenv("TIEBREAK_SOURCE");
-  snprintf(root, sizeof root, "/tmp/tiebreak-separable-%d", (int)getpid());
   snprintf(paths[0], sizeof paths[0], "%s/tests/data/three_in_five.csv", source ? source : ".");
   snprintf(paths[1], sizeof paths[1], "%s/tests/data/six_in_three.csv", source ? source : ".");
-  context = tb_context_new(NULL, NULL);
-  return context ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-  tb_context_free(context);
-  return 0;
-}
-
-/* A batch from "key=value key=value"; A and B stand for the data sets. */
-static tb_status batch_of(const char *words, tb_batch **batch) {
-  tb_assignment assignments[24] = { 0 };
-  size_t count = 0;
-  char *copy = strdup(words), *rest = copy;
-  for (char *word; (word = strsep(&rest, " "));) {
-    char *value = strchr(word, '=');
-    *value++ = 0;
-    value = strcmp(value, "A") == 0 ? paths[0] : strcmp(value, "B") == 0 ? paths[1] : value;
-    assignments[count++] = (tb_assignment){ .key = word, .text = value, .origin = "command line" };
-  }
-  tb_status status = tb_batch_new(context, "separable", count, assignments, batch);
-  free(copy);
-  return status;
-}
-
-static tb_record *run(const char *words) {
-  tb_batch *batch;
-  tb_record *record;
-  tb_run_options options = { .folder = root, .threads = 1 };
-  if (batch_of(words, &batch) != TB_OK || tb_batch_run(context, batch, &options) != TB_OK)
-    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
-  assert_int_equal(tb_record_open(context, tb_batch_run_folder(batch, 0), &record), TB_OK);
-  tb_batch_free(batch);
-  return record;
-}
-
-static const tb_metrics *end_of(const tb_record *record) {
-  return tb_record_outcome(record)->metrics;
-}
-
-static const tb_metrics *at(const tb_record *record, double t) {
-  const tb_outcome *outcome = tb_record_outcome(record);
-  for (size_t i = 0; i < outcome->n_snapshots; i++)
-    if (tb_metrics_get(outcome->snapshots[i], "t") == t)
-      return outcome->snapshots[i];
-  fail_msg("no snapshot at %g", t);
-  return NULL;
-}
-
-static void is_real(const tb_metrics *m, const char *name, double expected, double tolerance) {
-  double value = tb_metrics_get(m, name);
-  if (!(fabs(value - expected) <= tolerance * fmax(1, fabs(expected))))
-    fail_msg("%s is %.17g, expected %.17g", name, value, expected);
-}
-
-static void is_vector(const tb_metrics *m, const char *name, size_t n, const double *expected, double tolerance) {
-  tb_metric_value v = tb_metrics_find(m, name);
-  assert_non_null(v.name);
-  assert_int_equal(v.cols, n);
-  for (size_t i = 0; i < n; i++)
-    if (!(fabs(v.values[i] - expected[i]) <= tolerance * fmax(1, fabs(expected[i]))))
-      fail_msg("%s[%zu] is %.17g, expected %.17g", name, i, v.values[i], expected[i]);
-}
-
-static void is_word(const tb_metrics *m, const char *name, const char *expected) {
-  tb_metric_value v = tb_metrics_find(m, name);
-  assert_non_null(v.name);
-  assert_string_equal(v.words[0], expected);
+  stands_for = path_of;
+  return setup(state);
 }
 
 /* ---- values ---- */
@@ -101,11 +27,11 @@ static void test_three_points(void **state) {
   for (size_t j = 0; j < 5; j++)
     expected[j] = log(2 * exp(1) - 1) * slope[j];
   is_vector(at(r, 1), "beta", 5, expected, 1e-12);
-  is_real(at(r, 1), "loss", 0.203267054915, 1e-11);
-  is_real(at(r, 0), "loss", log(2), 1e-15);
-  is_real(at(r, 30), "angle_to.l2_svm", 36.6992, 1e-5);
-  is_real(end_of(r), "angle_to.min_norm", 0, 1e-10);
-  is_real(end_of(r), "rank", 3, 0);
+  is_number(at(r, 1), "loss", 0.203267054915, 1e-11);
+  is_number(at(r, 0), "loss", log(2), 1e-15);
+  is_number(at(r, 30), "angle_to.l2_svm", 36.6992, 1e-5);
+  is_number(end_of(r), "angle_to.min_norm", 0, 1e-10);
+  is_number(end_of(r), "rank", 3, 0);
   is_word(end_of(r), "stopped", "time");
   is_vector(end_of(r), "reference.l1_svm", 5, (double[]){ 0, 0, 0, 0, 0.5 }, 1e-14);
   is_vector(end_of(r), "reference.min_l1", 5, (double[]){ 2 / 9., 0, 0, -1 / 3., 4 / 9. }, 1e-14);
@@ -138,8 +64,8 @@ static void test_six_points(void **state) {
 static void test_empirical_ends_at_log_two(void **state) {
   tb_record *r = run("data=A fisher=empirical time=1 at=0,0.5");
   is_word(end_of(r), "stopped", "blow_up");
-  is_real(end_of(r), "t", log(2), 1e-9);
-  is_real(at(r, 0.5), "loss", log(2) - 0.5, 1e-11);
+  is_number(end_of(r), "t", log(2), 1e-9);
+  is_number(at(r, 0.5), "loss", log(2) - 0.5, 1e-11);
   tb_metric_value warnings = tb_metrics_find(end_of(r), "warnings");
   assert_true(warnings.name && warnings.cols >= 1 && strstr(warnings.words[0], "blow-up"));
   tb_record_free(r);
@@ -148,14 +74,14 @@ static void test_empirical_ends_at_log_two(void **state) {
 static void test_gradient_flow(void **state) {
   tb_record *r = run("data=A method=gf until_margin=1000");
   is_word(end_of(r), "stopped", "margin");
-  is_real(end_of(r), "min_margin", 1000, 1e-11);
-  is_real(end_of(r), "velocity_angle_to.l2_svm", 0, 1e-6);
-  is_real(end_of(r), "angle_to_gradient", 0, 1e-9);
+  is_number(end_of(r), "min_margin", 1000, 1e-11);
+  is_number(end_of(r), "velocity_angle_to.l2_svm", 0, 1e-6);
+  is_number(end_of(r), "angle_to_gradient", 0, 1e-9);
   assert_true(tb_metrics_get(end_of(r), "log_t") > 900 && tb_metrics_get(end_of(r), "log_loss") < -900);
   tb_record_free(r);
   r = run("data=A method=gf until_loss=1e-3");
   is_word(end_of(r), "stopped", "loss");
-  is_real(end_of(r), "loss", 1e-3, 1e-12);
+  is_number(end_of(r), "loss", 1e-3, 1e-12);
   tb_record_free(r);
 }
 
@@ -178,7 +104,7 @@ static void test_steps(void **state) {
   assert_true(tb_metrics_get(end_of(r), "min_margin") >= 1);
   tb_record_free(r);
   r = run("data=A method=gd steps=0");
-  is_real(end_of(r), "t", 0, 0);
+  is_number(end_of(r), "t", 0, 0);
   tb_record_free(r);
 }
 
@@ -214,7 +140,7 @@ static void test_one_of_everything(void **state) {
   is_vector(end_of(r), "beta", 1, (double[]){ log(2 * exp(2) - 1) * x }, 1e-13);
   tb_record_free(r);
   r = run("d=1 n=5 bias=true time=0 at=0");
-  is_real(end_of(r), "t", 0, 0);
+  is_number(end_of(r), "t", 0, 0);
   tb_record_free(r);
 }
 
@@ -280,7 +206,7 @@ static void test_not_separable_goes_to_the_minimum(void **state) {
   for (int i = 0; i < 3; i++)
     sum += z[i] / (1 + exp(z[i] * beta));
   assert_true(fabs(sum) < 1e-12);
-  is_real(m, "separable", 0, 0);
+  is_number(m, "separable", 0, 0);
   assert_true(isnan(tb_metrics_get(m, "angle_to.l2_svm")));
   tb_record_free(r);
 }
@@ -294,18 +220,11 @@ static void test_repeated_rows_warn(void **state) {
   assert_non_null(strstr(warnings.words[0], "1 of 3 rows repeat"));
   double m = log(2 * exp(20) - 1);
   is_vector(end_of(r), "margins", 3, (double[]){ m, m, m }, 1e-12);
-  is_real(end_of(r), "rank", 2, 0);
+  is_number(end_of(r), "rank", 2, 0);
   tb_record_free(r);
 }
 
 /* ---- stopping ---- */
-
-/* The part of a record that must not depend on interruptions. */
-static char *results(const tb_record *record) {
-  const char *json = tb_record_json(record), *from = strstr(json, "\"metrics\""), *to = strstr(json, "\"files\"");
-  assert_true(from && to && from < to);
-  return strndup(from, (size_t)(to - from));
-}
 
 static void test_resumed_runs_have_the_same_bits(void **state) {
   const char *const words[] = {
@@ -315,31 +234,8 @@ static void test_resumed_runs_have_the_same_bits(void **state) {
     "method=ngf model=dense d=8 n=5 time=8 seed=2",
   };
   int stops = 0;
-  for (size_t k = 0; k < sizeof words / sizeof *words; k++) {
-    tb_record *whole = run(words[k]), *pieces;
-    tb_batch *batch, *again;
-    tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.004, .checkpoint_seconds = 1e-9 };
-    assert_int_equal(batch_of(words[k], &batch), TB_OK);
-    tb_status status = tb_batch_run(context, batch, &options);
-    char folder[512];
-    snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
-    tb_batch_free(batch);
-    for (int sessions = 0; status == TB_STOPPED; sessions++) {
-      stops++;
-      options.time_limit = sessions < 4 ? 0.004 : 0;
-      assert_int_equal(tb_batch_open(context, folder, &again), TB_OK);
-      status = tb_batch_run(context, again, &options);
-      tb_batch_free(again);
-    }
-    assert_int_equal(status, TB_OK);
-    assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
-    char *one = results(whole), *two = results(pieces);
-    assert_string_equal(one, two);
-    free(one);
-    free(two);
-    tb_record_free(whole);
-    tb_record_free(pieces);
-  }
+  for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+    same_bits_in_pieces(words[k], 0.004, 4, &stops);
   assert_true(stops > 0);
 }
 
@@ -357,5 +253,5 @@ int main(void) {
     cmocka_unit_test(test_repeated_rows_warn),
     cmocka_unit_test(test_resumed_runs_have_the_same_bits),
   };
-  return cmocka_run_group_tests(tests, setup, teardown);
+  return cmocka_run_group_tests(tests, set_up_data, teardown);
 }

@@ -1,56 +1,6 @@
 /* The study `twins` as a user runs it: exact pairs in every language, trained pairs, the same bits after a stop. */
-#include "testing.h"
-
-#include <ftw.h>
-#include <math.h>
-#include <stdio.h>
-#include <unistd.h>
-
-#include <tiebreak/tiebreak.h>
-
-static tb_context *context;
-static char root[64];
-
-static int remove_entry(const char *path, const struct stat *s, int kind, struct FTW *where) {
-  return remove(path);
-}
-
-static int setup(void **state) {
-  snprintf(root, sizeof root, "/tmp/tiebreak-twins-%d", (int)getpid());
-  context = tb_context_new(NULL, NULL);
-  return context ? 0 : -1;
-}
-
-static int teardown(void **state) {
-  nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
-  tb_context_free(context);
-  return 0;
-}
-
-static tb_status batch_of(const char *words, tb_batch **batch) {
-  tb_assignment assignments[32] = { 0 };
-  size_t count = 0;
-  char *copy = strdup(words), *rest = copy;
-  for (char *word; (word = strsep(&rest, " "));) {
-    char *value = strchr(word, '=');
-    *value++ = 0;
-    assignments[count++] = (tb_assignment){ .key = word, .text = value, .origin = "command line" };
-  }
-  tb_status status = tb_batch_new(context, "twins", count, assignments, batch);
-  free(copy);
-  return status;
-}
-
-static tb_record *run(const char *words) {
-  tb_batch *batch;
-  tb_record *record;
-  tb_run_options options = { .folder = root, .threads = 1 };
-  if (batch_of(words, &batch) != TB_OK || tb_batch_run(context, batch, &options) != TB_OK)
-    fail_msg("%s: %s (%s)", words, tb_context_message(context), tb_context_place(context));
-  assert_int_equal(tb_record_open(context, tb_batch_run_folder(batch, 0), &record), TB_OK);
-  tb_batch_free(batch);
-  return record;
-}
+#define STUDY "twins"
+#include "study_testing.h"
 
 static double metric(const tb_record *record, const char *name) {
   const tb_metric_value value = tb_metrics_find(tb_record_outcome(record)->metrics, name);
@@ -137,39 +87,10 @@ static void refusals(void **state) {
   }
 }
 
-/* The part of a record that must not depend on interruptions. */
-static char *results(const tb_record *record) {
-  const char *json = tb_record_json(record), *from = strstr(json, "\"metrics\""), *to = strstr(json, "\"files\"");
-  assert_true(from && to && from < to);
-  return strndup(from, (size_t)(to - from));
-}
-
 static void resumed_runs_have_the_same_bits(void **state) {
   const char *words = SMALL " steps=200 at=0,100 seed=2 second_model=lstm until_loss=0.14";
-  tb_record *whole = run(words), *pieces;
-  tb_batch *batch, *again;
-  tb_run_options options = { .folder = root, .threads = 1, .time_limit = 0.02, .checkpoint_seconds = 1e-9 };
   int stops = 0;
-  assert_int_equal(batch_of(words, &batch), TB_OK);
-  tb_status status = tb_batch_run(context, batch, &options);
-  char folder[512];
-  snprintf(folder, sizeof folder, "%s", tb_batch_folder(batch));
-  tb_batch_free(batch);
-  for (int sessions = 0; status == TB_STOPPED; sessions++) {
-    stops++;
-    options.time_limit = sessions < 4 ? 0.03 : 0;
-    assert_int_equal(tb_batch_open(context, folder, &again), TB_OK);
-    status = tb_batch_run(context, again, &options);
-    tb_batch_free(again);
-  }
-  assert_int_equal(status, TB_OK);
-  assert_int_equal(tb_record_open(context, folder, &pieces), TB_OK);
-  char *one = results(whole), *two = results(pieces);
-  assert_string_equal(one, two);
-  free(one);
-  free(two);
-  tb_record_free(whole);
-  tb_record_free(pieces);
+  same_bits_in_pieces(words, 0.03, 4, &stops);
   assert_true(stops > 0);
 }
 
