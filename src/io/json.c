@@ -53,7 +53,7 @@ bool tb_json_get_real(const json_t *json, double *value) {
 
 /* ---- metrics → JSON; NULL on exhaustion ---- */
 
-static json_t *row_to_json(size_t count, const double *values) {
+json_t *tb_json_reals(size_t count, const double *values) {
   json_t *array = json_array();
   for (size_t i = 0; array && i < count; i++)
     if (json_array_append_new(array, tb_json_real(values[i]))) {
@@ -63,10 +63,10 @@ static json_t *row_to_json(size_t count, const double *values) {
   return array;
 }
 
-static json_t *matrix_to_json(size_t rows, size_t cols, const double *values) {
+json_t *tb_json_matrix(size_t rows, size_t cols, const double *values) {
   json_t *array = json_array();
   for (size_t i = 0; array && i < rows; i++)
-    if (json_array_append_new(array, row_to_json(cols, values + i * cols))) {
+    if (json_array_append_new(array, tb_json_reals(cols, values + i * cols))) {
       json_decref(array);
       return NULL;
     }
@@ -92,9 +92,9 @@ static json_t *value_to_json(const tb_metric_value *v) {
   case TB_METRIC_WORD:
     return tb_json_text(v->words[0]);
   case TB_METRIC_VECTOR:
-    return row_to_json(v->cols, v->values);
+    return tb_json_reals(v->cols, v->values);
   case TB_METRIC_MATRIX:
-    return matrix_to_json(v->rows, v->cols, v->values);
+    return tb_json_matrix(v->rows, v->cols, v->values);
   case TB_METRIC_WORDS:
     return words_to_json(v->cols, v->words);
   }

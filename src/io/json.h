@@ -9,6 +9,9 @@
  */
 json_t *tb_json_real(double value);
 json_t *tb_json_text(const char *text);
+/* Arrays of numbers, and of rows.  New references, NULL on exhaustion. */
+json_t *tb_json_reals(size_t count, const double *values);
+json_t *tb_json_matrix(size_t rows, size_t cols, const double *values);
 /* Reads what tb_json_real and JSON integers give. */
 bool tb_json_get_real(const json_t *, double *value);
 

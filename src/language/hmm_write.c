@@ -3,26 +3,6 @@
 
 #include "io/json.h"
 
-static json_t *numbers(size_t count, const double *values) {
-  json_t *array = json_array();
-  for (size_t i = 0; array && i < count; i++)
-    if (json_array_append_new(array, tb_json_real(values[i]))) {
-      json_decref(array);
-      return NULL;
-    }
-  return array;
-}
-
-static json_t *matrix(size_t rows, size_t cols, const double *values) {
-  json_t *array = json_array();
-  for (size_t i = 0; array && i < rows; i++)
-    if (json_array_append_new(array, numbers(cols, values + i * cols))) {
-      json_decref(array);
-      return NULL;
-    }
-  return array;
-}
-
 /* A law for each state, or the one token that each state emits. */
 static json_t *emission(tb_context *context, const tb_hmm *m, const tb_hmm_component *c) {
   double *full = tb_allocate(context, c->states * m->n_tokens, sizeof *full);
@@ -31,7 +11,7 @@ static json_t *emission(tb_context *context, const tb_hmm *m, const tb_hmm_compo
     for (uint32_t e = c->first[y]; e < c->first[y + 1]; e++)
       full[c->emitter[e] * m->n_tokens + y] = c->emission[e];
   if (full && !c->deterministic)
-    json = matrix(c->states, m->n_tokens, full);
+    json = tb_json_matrix(c->states, m->n_tokens, full);
   else if (full)
     json = json_array();
   for (size_t j = 0; json && c->deterministic && j < c->states; j++)
@@ -51,8 +31,8 @@ tb_status tb_hmm_write(tb_context *context, const tb_hmm *m, const char *path) {
     const tb_hmm_component *c = &m->components[k];
     json_t *component = json_object();
     bad = !component || json_object_set_new(component, "weight", tb_json_real(c->weight)) ||
-          json_object_set_new(component, "start", numbers(c->states, c->start)) ||
-          json_object_set_new(component, "transition", matrix(c->states, c->states, c->transition)) ||
+          json_object_set_new(component, "start", tb_json_reals(c->states, c->start)) ||
+          json_object_set_new(component, "transition", tb_json_matrix(c->states, c->states, c->transition)) ||
           json_object_set_new(component, "emission", emission(context, m, c));
     bad = json_array_append_new(components, component) || bad;
   }

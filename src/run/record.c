@@ -15,20 +15,6 @@
 
 /* ---- writing ---- */
 
-static json_t *numbers(size_t count, const double *values) {
-  json_t *array = json_array();
-  for (size_t i = 0; i < count; i++)
-    json_array_append_new(array, tb_json_real(values[i]));
-  return array;
-}
-
-static json_t *matrix(size_t rows, size_t cols, const double *values) {
-  json_t *array = json_array();
-  for (size_t i = 0; i < rows; i++)
-    json_array_append_new(array, numbers(cols, values + i * cols));
-  return array;
-}
-
 static json_t *option_json(const tb_config *config, const tb_option *option) {
   const double *values;
   size_t rows, cols;
@@ -43,10 +29,10 @@ static json_t *option_json(const tb_config *config, const tb_option *option) {
     return json_boolean(tb_config_boolean(config, option->name));
   case TB_REALS:
     cols = tb_config_reals(config, option->name, &values);
-    return numbers(cols, values);
+    return tb_json_reals(cols, values);
   case TB_MATRIX:
     tb_config_matrix(config, option->name, &rows, &cols, &values);
-    return matrix(rows, cols, values);
+    return tb_json_matrix(rows, cols, values);
   case TB_CHOICE:
   case TB_WORD:
   case TB_FILE:
