@@ -1,6 +1,7 @@
 /* The driver of mcmc.h: chain after chain, each iteration keyed by its number, so that a run taken up again goes on to
  * the same bits. */
 #include "diffusion/mcmc.h"
+#include "base/block.h"
 
 #include <math.h>
 #include <string.h>
@@ -85,40 +86,33 @@ static tb_status chains_new(chain_set *c, const tb_sampling *s, const tb_mcmc_ki
 
 static tb_status save(chain_set *c) {
   const tb_sampling *s = c->s;
-  const size_t size = sizeof c->head + c->head.values * sizeof(double);
-  char *block = tb_allocate(s->context, size, 1);
-  if (!block)
-    return TB_NO_MEMORY;
+  const tb_block_part parts[] = { { &c->head, sizeof c->head }, { c->values, c->head.values * sizeof(double) } };
+  size_t size;
   memcpy(c->q, c->z.q, c->d * sizeof(double));
   memcpy(c->gradient, c->z.gradient, c->d * sizeof(double));
   c->head.log_density = c->z.log_density;
   c->head.evaluations = s->density->evaluations;
-  memcpy(block, &c->head, sizeof c->head);
-  memcpy(block + sizeof c->head, c->values, c->head.values * sizeof(double));
-  tb_status status = s->checkpoint_save(s->user, block, size);
+  char *block = tb_block_join(s->context, 2, parts, &size);
+  const tb_status status = block ? s->checkpoint_save(s->user, block, size) : TB_NO_MEMORY;
   tb_release(s->context, block);
   return status;
 }
 
 static tb_status load(chain_set *c) {
   const tb_sampling *s = c->s;
+  const tb_block_part parts[] = { { &c->head, sizeof c->head }, { c->values, c->head.values * sizeof(double) } };
   const void *block;
   size_t size;
-  head h;
   tb_status status = s->checkpoint_load(s->user, &block, &size);
   if (status || !block)
     return status;
-  if (size >= sizeof h)
-    memcpy(&h, block, sizeof h);
-  if (size != sizeof h + c->head.values * sizeof(double) || memcmp(h.magic, magic, sizeof magic) != 0 ||
-      h.values != c->head.values)
-    return tb_fail(s->context, TB_FAILED, "checkpoint", "start the run afresh", "the checkpoint is not of this run");
-  c->head = h;
-  memcpy(c->values, (const char *)block + sizeof h, h.values * sizeof(double));
+  status = tb_block_split(s->context, block, size, offsetof(head, chain), 2, parts);
+  if (status)
+    return status;
   memcpy(c->z.q, c->q, c->d * sizeof(double));
   memcpy(c->z.gradient, c->gradient, c->d * sizeof(double));
-  c->z.log_density = h.log_density;
-  s->density->evaluations = h.evaluations;
+  c->z.log_density = c->head.log_density;
+  s->density->evaluations = c->head.evaluations;
   return TB_OK;
 }
 

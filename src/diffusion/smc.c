@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/block.h"
 #include "diffusion/convergence.h"
 #include "diffusion/mcmc.h"
 #include "diffusion/smc_frame.h"
@@ -353,36 +354,29 @@ static tb_status particles_new(const tb_sampling *s, particles *p) {
 
 static tb_status save(particles *p) {
   const tb_sampling *s = p->s;
-  const size_t size = sizeof p->head + p->head.values * sizeof(double);
-  char *block = tb_allocate(s->context, size, 1);
-  if (!block)
-    return TB_NO_MEMORY;
+  const tb_block_part parts[] = { { &p->head, sizeof p->head }, { p->values, p->head.values * sizeof(double) } };
+  size_t size;
   p->head.temperatures = p->plan.count;
   p->head.evaluations = s->density->evaluations;
-  memcpy(block, &p->head, sizeof p->head);
-  memcpy(block + sizeof p->head, p->values, p->head.values * sizeof(double));
-  tb_status status = s->checkpoint_save(s->user, block, size);
+  char *block = tb_block_join(s->context, 2, parts, &size);
+  const tb_status status = block ? s->checkpoint_save(s->user, block, size) : TB_NO_MEMORY;
   tb_release(s->context, block);
   return status;
 }
 
 static tb_status load(particles *p) {
   const tb_sampling *s = p->s;
+  const tb_block_part parts[] = { { &p->head, sizeof p->head }, { p->values, p->head.values * sizeof(double) } };
   const void *block;
   size_t size;
-  head h;
   tb_status status = s->checkpoint_load(s->user, &block, &size);
   if (status || !block)
     return status;
-  if (size >= sizeof h)
-    memcpy(&h, block, sizeof h);
-  if (size != sizeof h + p->head.values * sizeof(double) || memcmp(h.magic, magic, sizeof magic) != 0 ||
-      h.values != p->head.values)
-    return tb_fail(s->context, TB_FAILED, "checkpoint", "start the run afresh", "the checkpoint is not of this run");
-  p->head = h;
-  p->plan.count = h.temperatures;
-  s->density->evaluations = h.evaluations;
-  memcpy(p->values, (const char *)block + sizeof h, h.values * sizeof(double));
+  status = tb_block_split(s->context, block, size, offsetof(head, temperatures), 2, parts);
+  if (status)
+    return status;
+  p->plan.count = p->head.temperatures;
+  s->density->evaluations = p->head.evaluations;
   return TB_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/block.h"
 #include "study/icl.h"
 
 static const char magic[8] = "iclb-01";
@@ -27,36 +28,33 @@ typedef struct evaluation {
 
 /* ---- checkpoints ---- */
 
+enum { PARTS = 3 };
+
+static void parts_of(evaluation *e, tb_block_part parts[PARTS]) {
+  parts[0] = (tb_block_part){ &e->done, sizeof e->done };
+  parts[1] = (tb_block_part){ e->nats, e->done.documents * sizeof *e->nats };
+  parts[2] = (tb_block_part){ e->answers, e->done.prompts * sizeof *e->answers };
+}
+
 static tb_status save(evaluation *e) {
-  const size_t nats = e->done.documents * sizeof *e->nats, answers = e->done.prompts * sizeof *e->answers;
-  char *block = tb_allocate(e->s->context, sizeof e->done + nats + answers, 1);
-  if (!block)
-    return TB_NO_MEMORY;
-  memcpy(block, &e->done, sizeof e->done);
-  memcpy(block + sizeof e->done, e->nats, nats);
-  memcpy(block + sizeof e->done + nats, e->answers, answers);
-  tb_status status = tb_run_checkpoint_save(e->run, block, sizeof e->done + nats + answers);
+  tb_block_part parts[PARTS];
+  size_t size;
+  parts_of(e, parts);
+  char *block = tb_block_join(e->s->context, PARTS, parts, &size);
+  const tb_status status = block ? tb_run_checkpoint_save(e->run, block, size) : TB_NO_MEMORY;
   tb_release(e->s->context, block);
   return status;
 }
 
 static tb_status load(evaluation *e) {
+  tb_block_part parts[PARTS];
   const void *block;
   size_t size;
-  progress done;
-  const size_t nats = e->done.documents * sizeof *e->nats, answers = e->done.prompts * sizeof *e->answers;
-  tb_status status = tb_run_checkpoint_load(e->run, &block, &size);
+  parts_of(e, parts);
+  const tb_status status = tb_run_checkpoint_load(e->run, &block, &size);
   if (status || !block)
     return status;
-  if (size >= sizeof done)
-    memcpy(&done, block, sizeof done);
-  if (size != sizeof done + nats + answers || memcmp(done.magic, magic, sizeof magic) != 0 ||
-      done.documents != e->done.documents || done.prompts != e->done.prompts)
-    return tb_fail(e->s->context, TB_FAILED, "checkpoint", "start the run afresh", "the checkpoint is not of this run");
-  e->done = done;
-  memcpy(e->nats, (const char *)block + sizeof done, nats);
-  memcpy(e->answers, (const char *)block + sizeof done + nats, answers);
-  return TB_OK;
+  return tb_block_split(e->s->context, block, size, offsetof(progress, document), PARTS, parts);
 }
 
 static tb_status pause_here(evaluation *e) {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/block.h"
 #include "bias/classification.h"
 #include "bias/regression.h"
 #include "study/natural_gradient.h"
@@ -163,33 +164,28 @@ static const char magic[8] = "invar-1";
 enum { COMPARISONS = INVARIANCE_METHODS * INVARIANCE_MODELS };
 
 /* A checkpoint: how many comparisons are done, and what they found. */
-static tb_status save(invariance *s, tb_run *run, uint64_t next, const double *found, size_t count) {
+static tb_status save(invariance *s, tb_run *run, uint64_t next, double *found, size_t count) {
   progress head = { .next = next };
+  const tb_block_part parts[] = { { &head, sizeof head }, { found, count * sizeof *found } };
+  size_t size;
   memcpy(head.magic, magic, sizeof magic);
-  char *block = tb_allocate(s->context, sizeof head + count * sizeof *found, 1);
-  if (!block)
-    return TB_NO_MEMORY;
-  memcpy(block, &head, sizeof head);
-  memcpy(block + sizeof head, found, count * sizeof *found);
-  tb_status status = tb_run_checkpoint_save(run, block, sizeof head + count * sizeof *found);
+  char *block = tb_block_join(s->context, 2, parts, &size);
+  const tb_status status = block ? tb_run_checkpoint_save(run, block, size) : TB_NO_MEMORY;
   tb_release(s->context, block);
   return status;
 }
 
 static tb_status load(invariance *s, tb_run *run, uint64_t *next, double *found, size_t count) {
+  progress head = { .next = 0 };
+  const tb_block_part parts[] = { { &head, sizeof head }, { found, count * sizeof *found } };
   const void *block;
   size_t size;
-  progress head;
-  *next = 0;
+  memcpy(head.magic, magic, sizeof magic);
   tb_status status = tb_run_checkpoint_load(run, &block, &size);
-  if (status || !block)
-    return status;
-  if (size != sizeof head + count * sizeof *found || memcmp(block, magic, sizeof magic) != 0)
-    return tb_fail(s->context, TB_FAILED, "checkpoint", "start the run afresh", "the checkpoint is not of this run");
-  memcpy(&head, block, sizeof head);
-  memcpy(found, (const char *)block + sizeof head, count * sizeof *found);
+  if (!status && block)
+    status = tb_block_split(s->context, block, size, sizeof magic, 2, parts);
   *next = head.next;
-  return TB_OK;
+  return status;
 }
 
 static tb_status compare_all(invariance *s, tb_run *run, invariance_found *found, double *all, size_t count) {

@@ -4,6 +4,7 @@
  * so a run taken up again gives the same bits.  Runs pause only between steps, or where the flow's integrator restarts.
  */
 #include "study/path.h"
+#include "base/block.h"
 
 #include <math.h>
 #include <string.h>
@@ -41,40 +42,30 @@ static tb_status progress_new(tb_path *s, progress *g) {
   return TB_OK;
 }
 
-static tb_status progress_save(const progress *g, tb_path *s) {
-  tb_context *context = s->context;
-  size_t size = sizeof g->head + g->head.values * sizeof(double);
-  char *block = tb_allocate(context, size, 1);
-  if (!block)
-    return TB_NO_MEMORY;
-  memcpy(block, &g->head, sizeof g->head);
-  memcpy(block + sizeof g->head, g->values, g->head.values * sizeof(double));
-  tb_status status = tb_run_checkpoint_save(s->run, block, size);
-  tb_release(context, block);
+static tb_status progress_save(progress *g, tb_path *s) {
+  const tb_block_part parts[] = { { &g->head, sizeof g->head }, { g->values, g->head.values * sizeof(double) } };
+  size_t size;
+  char *block = tb_block_join(s->context, 2, parts, &size);
+  const tb_status status = block ? tb_run_checkpoint_save(s->run, block, size) : TB_NO_MEMORY;
+  tb_release(s->context, block);
   return status;
 }
 
 /* *found: a checkpoint was there and is loaded. */
 static tb_status progress_load(progress *g, tb_path *s, bool *found) {
+  const tb_block_part parts[] = { { &g->head, sizeof g->head }, { g->values, g->head.values * sizeof(double) } };
   const void *block;
   size_t size;
-  checkpoint_head head;
   *found = false;
   tb_status status = tb_run_checkpoint_load(s->run, &block, &size);
   if (status || !block)
     return status;
-  if (size >= sizeof head)
-    memcpy(&head, block, sizeof head);
-  if (size != sizeof head + g->head.values * sizeof(double) || memcmp(head.magic, magic, sizeof magic) != 0 ||
-      head.values != g->head.values)
-    return tb_fail(s->context, TB_FAILED, "checkpoint", "start the run afresh", "the checkpoint is not of this run");
-  g->head = head;
-  memcpy(g->values, (const char *)block + sizeof head, head.values * sizeof(double));
-  *found = true;
-  return TB_OK;
+  status = tb_block_split(s->context, block, size, offsetof(checkpoint_head, next), 2, parts);
+  *found = !status;
+  return status;
 }
 
-static tb_status stop_here(const progress *g, tb_path *s) {
+static tb_status stop_here(progress *g, tb_path *s) {
   tb_status status = progress_save(g, s);
   return status ? status : tb_run_stop_status(s->run);
 }

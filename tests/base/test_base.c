@@ -1,6 +1,8 @@
 /* base: failures, memory, arenas, text, files, suggestions. */
 #include "testing.h"
 
+#include "base/block.h"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -458,8 +460,27 @@ static void suggestions(void **state) {
   assert_null(tb_suggest("m", NULL, 0));
 }
 
+static void blocks_come_apart_as_they_were(void **state) {
+  tb_context *context = tb_context_new(NULL, NULL);
+  char kind[8] = "kind-01", values[3] = { 1, 2, 3 };
+  const tb_block_part parts[] = { { kind, sizeof kind }, { values, sizeof values } };
+  size_t size;
+  char *block = tb_block_join(context, 2, parts, &size);
+  assert_int_equal(size, 11);
+  memset(values, 0, sizeof values);
+  assert_int_equal(tb_block_split(context, block, size - 1, 8, 2, parts), TB_FAILED);
+  kind[6] = '2';
+  assert_int_equal(tb_block_split(context, block, size, 8, 2, parts), TB_FAILED);
+  assert_true(values[0] == 0 && kind[6] == '2');
+  assert_int_equal(tb_block_split(context, block, size, 4, 2, parts), TB_OK);
+  assert_true(values[0] == 1 && values[2] == 3 && kind[6] == '1');
+  tb_release(context, block);
+  tb_context_free(context);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+    cmocka_unit_test(blocks_come_apart_as_they_were),
     cmocka_unit_test(statuses_have_names_and_exit_codes),
     cmocka_unit_test(failure_is_kept),
     cmocka_unit_test(failure_texts_are_clean),

@@ -113,12 +113,12 @@ static inline void is_word(const tb_metrics *m, const char *name, const char *ex
 
 /* ---- stopping ---- */
 
-/* The run of `words`, stopped after `seconds` and taken up again up to `limited` times, then left to end; adds to
- * *stops. */
+/* The run of `words`, stopped soon after its start and again after ever longer pieces, `seconds` at the most, up to
+ * `limited` times, then left to end; adds to *stops. */
 static inline tb_record *run_in_pieces(const char *words, double seconds, int limited, int *stops) {
   tb_batch *batch;
   tb_record *record;
-  tb_run_options options = { .folder = root, .threads = 1, .time_limit = seconds, .checkpoint_seconds = 1e-9 };
+  tb_run_options options = { .folder = root, .threads = 1, .time_limit = seconds / 16, .checkpoint_seconds = 1e-9 };
   char folder[512];
   if (batch_of(words, &batch) != TB_OK)
     fail_words(words);
@@ -127,7 +127,7 @@ static inline tb_record *run_in_pieces(const char *words, double seconds, int li
   tb_batch_free(batch);
   for (int sessions = 0; status == TB_STOPPED; sessions++) {
     ++*stops;
-    options.time_limit = sessions < limited ? seconds : 0;
+    options.time_limit = sessions < limited ? fmin(2 * options.time_limit, seconds) : 0;
     assert_int_equal(tb_batch_open(context, folder, &batch), TB_OK);
     status = tb_batch_run(context, batch, &options);
     tb_batch_free(batch);
