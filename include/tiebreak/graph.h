@@ -48,6 +48,7 @@ tb_status tb_graph_status(tb_graph *graph);
 /* A readable listing: a node a line with operation, shape, operands. */
 tb_status tb_graph_print(const tb_graph *graph, tb_text *text);
 
+/* Number of axes, length of an axis, number of elements (the product of all lengths), type. */
 size_t tb_rank(const tb_graph *graph, tb_value a);
 size_t tb_dim(const tb_graph *graph, tb_value a, size_t axis);
 size_t tb_elements(const tb_graph *graph, tb_value a);
@@ -96,6 +97,7 @@ typedef enum tb_binary {
   TB_LESS_EQUAL,
   TB_EQUAL
 } tb_binary;
+/* The function of each element. */
 tb_value tb_unary_at(tb_place, tb_graph *, tb_unary, tb_value a);
 /* The derivative of order 0..3 of a unary function, elementwise (GELU and its derivatives share one exp). */
 tb_value tb_unary_derivative_at(tb_place, tb_graph *, tb_unary, int order, tb_value a);

@@ -110,6 +110,7 @@ typedef struct tb_baselines {
   size_t prompts;
   double eos_now_r1, append_to_balance_r1, chance_r1;
 } tb_baselines;
+/* Of the prompts in the language (id) or outside it. */
 void tb_language_baselines(const tb_language *, size_t count, const tb_prompt *prompts, bool id, tb_baselines *);
 /* chance.r2_completion: rule r2 on a random completion alone; NaN without r2. */
 double tb_language_chance_completion(const tb_language *);

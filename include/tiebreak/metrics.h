@@ -27,6 +27,7 @@ typedef struct tb_metric {
 } tb_metric;
 
 typedef struct tb_metrics tb_metrics;
+/* An empty set; NULL may be freed. */
 tb_status tb_metrics_new(tb_context *, tb_metrics **);
 void tb_metrics_free(tb_metrics *);
 

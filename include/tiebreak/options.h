@@ -71,6 +71,7 @@ size_t tb_config_count(const tb_config *);
 const tb_option *tb_config_option(const tb_config *, size_t i);
 const char *tb_config_text(const tb_config *, size_t i);
 const char *tb_config_origin(const tb_config *, size_t i);
+/* The option of that name; NULL: there is none. */
 const tb_option *tb_config_find(const tb_config *, const char *name);
 
 #ifdef __cplusplus
