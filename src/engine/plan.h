@@ -374,7 +374,7 @@ typedef struct tb_planner {
   bool *is_output;
   uint32_t *uses;    /* [nodes]: readers, and outputs once each */
   uint32_t *unit_of; /* [nodes]: the unit that computes it */
-  uint32_t *slot;    /* [nodes]: zero between groups, see fuse.c */
+  uint32_t *slot;    /* [nodes]: zero between groups, see fuse.h */
   tb_unit *units;    /* in order of execution */
   uint32_t unit_count;
   tb_epilogue *epilogues; /* [nodes], by the node that is yielded; matmul is TB_NO_BUFFER where there is none */
@@ -455,7 +455,7 @@ tb_status tb_lower_loop(tb_planner *, uint32_t node);
 /* lower_tiles.c */
 tb_status tb_lower_tiles(tb_planner *, uint32_t node);
 
-/* fuse.c: a pointwise group becomes one program. */
+/* fuse.c: a pointwise group becomes one program of steps. */
 tb_status tb_lower_group(tb_planner *, const tb_unit *);
 
 /* plan.c: outermost: of a program; else of a body, which runs within a thread and whose outputs never lie on its

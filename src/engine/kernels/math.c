@@ -546,7 +546,7 @@ static void cos_kernel(size_t rows, size_t cols, void *out, size_t ldo, const vo
   turn_kernel(turn_cosine_kernel, library.cos, rows, cols, out, ldo, a, lda);
 }
 
-/* The C library's: within an ulp and right at every edge; common exponents never come here (see fuse.c). */
+/* The C library's: within an ulp and right at every edge; common exponents never come here (see fuse_steps.c). */
 static void power_kernel(size_t rows, size_t cols, void *out, size_t ldo, const void *a_, size_t lda, const void *b_,
                          size_t ldb) {
   const real *a = a_, *b = b_;
