@@ -180,8 +180,9 @@ typedef struct tb_program_options {
                         (within one: 1).  Results do not depend on it, memory does */
   size_t tile_rows;  /* rows (examples, sequences, seeds) that are taken through all work at a time; 0: as many as
                         stay in cache.  Results depend on it in their rounding */
-  size_t tape_bytes; /* that a loop may keep for the way back (of all rows in work); beyond, steps run again.  0: 128
-                        MB.  Results do not depend on it */
+  size_t tape_bytes; /* that a loop may keep for the way back (of all rows in work); beyond, steps run again, as few as
+                        a binomial schedule allows, at the least with one step's tape and the loop's start.  0: 128 MB.
+                        Results do not depend on it */
 } tb_program_options;
 
 typedef struct tb_program tb_program;

@@ -43,21 +43,27 @@ static char *carry_at(const walk *w, const tb_loop_carry *c, size_t step) {
   return tb_at(w->frame, step ? c->buffers[step & 1] : c->start);
 }
 
-/* The step-th step.  again: of a segment that ran before; nothing but the tape is written a second time. */
+static size_t position(const tb_loop *l, size_t step) {
+  return l->reverse ? l->length - 1 - step : step;
+}
+
+/* The step-th step.  again: of a block that ran before; nothing but the tape is written a second time. */
 static void run_step(walk *w, size_t step, bool again) {
   const tb_loop *l = w->l;
-  const size_t k = l->reverse ? l->length - 1 - step : step;
-  const size_t place = l->segment ? step % l->segment : 0;
+  const size_t k = position(l, step), block = l->blocks.block, place = block ? step % block : 0;
   *w->number = (int32_t)k;
   for (uint32_t i = 0; i < l->carry_count; i++) {
     const tb_loop_carry *c = &l->carries[i];
     const bool ends = step + 1 == l->length && !again;
-    w->carries[i] = l->segment ? entry(w, c, place) : carry_at(w, c, step);
-    w->outputs[i] = l->segment && !ends ? entry(w, c, place + 1) : carry_at(w, c, step + 1);
+    w->carries[i] = block ? entry(w, c, place) : carry_at(w, c, step);
+    w->outputs[i] = block && !ends ? entry(w, c, place + 1) : carry_at(w, c, step + 1);
+    if (c->wholly && !again)
+      memcpy((char *)tb_at(w->frame, c->whole) + k * c->bytes, w->carries[i], c->bytes);
   }
   for (uint32_t i = 0; i < l->slice_count; i++) {
     const tb_loop_slice *s = &l->slices[i];
-    const size_t at = s->taped ? (l->length - 1 - step) % l->again->segment : k; /* that loop's step: the other way */
+    const size_t at =
+        s->tape ? (l->length - 1 - step) % s->tape->blocks.block : k; /* that loop's step: the other way */
     w->slices[i] = (char *)tb_at(w->frame, s->at) + at * s->bytes;
   }
   for (uint32_t i = 0; i < l->out_count; i++) {
@@ -69,32 +75,87 @@ static void run_step(walk *w, size_t step, bool again) {
   tb_plan_execute(l->body, &w->body);
 }
 
-/* ---- segments ---- */
+/* ---- blocks ---- */
 
-static void run_segments(walk *w) {
+typedef struct kept {
+  size_t *count, *first; /* states kept, from the start on; the blocks that they enter */
+} kept;
+
+static kept kept_states(const walk *w) {
+  size_t *numbers = tb_at(w->frame, w->l->kept);
+  return (kept){ numbers, numbers + 1 };
+}
+
+static void forget_all_but_the_start(const walk *w) {
+  const kept k = kept_states(w);
+  *k.count = 1;
+  k.first[0] = 0;
+}
+
+/* State i of those that are kept: the loop's start, or behind it. */
+static char *state(const walk *w, const tb_loop_carry *c, size_t i) {
+  return i ? (char *)tb_at(w->frame, c->marks) + (i - 1) * c->bytes : tb_at(w->frame, c->start);
+}
+
+/* Runs a block from the entries of its first step; the last one may be shorter. */
+static void run_block(walk *w, size_t block, bool again) {
   const tb_loop *l = w->l;
-  for (size_t step = 0; step < l->length && w->body.status == TB_OK; step++) {
-    if (step % l->segment == 0)
-      for (uint32_t i = 0; i < l->carry_count; i++) {
-        const tb_loop_carry *c = &l->carries[i];
-        const char *from = step ? entry(w, c, l->segment) : tb_at(w->frame, c->start);
-        memcpy(entry(w, c, 0), from, c->bytes);
-        memcpy((char *)tb_at(w->frame, c->marks) + step / l->segment * c->bytes, from, c->bytes);
-      }
-    run_step(w, step, false);
+  const size_t first = block * l->blocks.block, left = l->length - first,
+               count = left < l->blocks.block ? left : l->blocks.block;
+  for (size_t step = first; step < first + count && w->body.status == TB_OK; step++)
+    run_step(w, step, again);
+}
+
+/* Goes on from where the last block ended. */
+static void enter_next_block(walk *w) {
+  for (uint32_t i = 0; i < w->l->carry_count; i++) {
+    const tb_loop_carry *c = &w->l->carries[i];
+    memcpy(entry(w, c, 0), entry(w, c, w->l->blocks.block), c->bytes);
   }
 }
 
-/* The tape of a segment, once more. */
-static tb_status run_again(const tb_loop *l, const tb_frame *frame, size_t segment) {
-  walk w = walk_of(l, frame);
-  for (uint32_t i = 0; i < l->carry_count; i++) {
-    const tb_loop_carry *c = &l->carries[i];
-    memcpy(entry(&w, c, 0), (char *)tb_at(frame, c->marks) + segment * c->bytes, c->bytes);
+/* Lays the tape of a block, no later than any that was asked for before: from the last state kept before it, keeping
+ * what is worth it on the way. */
+static void lay_block(walk *w, size_t block, bool again) {
+  const tb_loop *l = w->l;
+  const kept k = kept_states(w);
+  while (k.first[*k.count - 1] > block)
+    (*k.count)--;
+  size_t at = k.first[*k.count - 1];
+  for (uint32_t i = 0; i < l->carry_count; i++)
+    memcpy(entry(w, &l->carries[i], 0), state(w, &l->carries[i], *k.count - 1), l->carries[i].bytes);
+  while (at < block && w->body.status == TB_OK) {
+    const size_t to = at + tb_revolve_advance(block - at + 1, l->blocks.slots - (*k.count - 1));
+    for (; at < to && w->body.status == TB_OK; at++) {
+      run_block(w, at, again);
+      enter_next_block(w);
+    }
+    if (to < block) {
+      for (uint32_t i = 0; i < l->carry_count; i++)
+        memcpy(state(w, &l->carries[i], *k.count), entry(w, &l->carries[i], 0), l->carries[i].bytes);
+      k.first[(*k.count)++] = to;
+    }
   }
-  for (size_t step = segment * l->segment; step < (segment + 1) * l->segment && w.body.status == TB_OK; step++)
-    run_step(&w, step, true);
-  return w.body.status;
+  if (w->body.status == TB_OK)
+    run_block(w, block, again);
+}
+
+/* Before the step-th step of a reverse loop: the tapes that it reads there. */
+static tb_status lay_tapes(const tb_loop *l, const tb_frame *frame, size_t step) {
+  tb_status status = TB_OK;
+  const size_t at = l->length - 1 - step; /* the step of the loops that laid the tapes */
+  for (uint32_t i = 0; i < l->tape_count && status == TB_OK; i++) {
+    const tb_loop_tape *t = &l->tapes[i];
+    const size_t block = t->loop->blocks.block;
+    if (step ? at % block != block - 1 : !t->afresh)
+      continue;
+    walk w = walk_of(t->loop, frame);
+    if (step == 0)
+      forget_all_but_the_start(&w);
+    lay_block(&w, at / block, true);
+    status = w.body.status;
+  }
+  return status;
 }
 
 /* ---- a loop ---- */
@@ -102,16 +163,15 @@ static tb_status run_again(const tb_loop *l, const tb_frame *frame, size_t segme
 void tb_run_loop(const tb_instruction *instruction, tb_frame *frame) {
   const tb_loop *l = instruction->detail;
   walk w = walk_of(l, frame);
-  if (l->segment) {
-    run_segments(&w);
+  if (l->blocks.block) {
+    forget_all_but_the_start(&w);
+    lay_block(&w, tb_revolve_blocks(l->blocks, l->length) - 1, false);
   } else {
     for (uint32_t i = 0; i < l->carry_count; i++)
       if (l->carries[i].kept || l->length == 0)
         memcpy(carry_at(&w, &l->carries[i], 0), tb_at(frame, l->carries[i].start), l->carries[i].bytes);
     for (size_t step = 0; step < l->length && w.body.status == TB_OK; step++) {
-      const size_t place = l->length - 1 - step;
-      if (l->again && step && place % l->again->segment == l->again->segment - 1)
-        w.body.status = run_again(l->again, frame, place / l->again->segment);
+      w.body.status = lay_tapes(l, frame, step);
       if (w.body.status == TB_OK)
         run_step(&w, step, false);
     }

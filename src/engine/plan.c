@@ -163,27 +163,73 @@ static tb_status make_workers(tb_context *context, planned *state) {
   return state->workers ? TB_OK : TB_NO_MEMORY;
 }
 
-/* What the bodies in a plan add to its cost, of `times` runs: constants, and steps that run again. */
-static void add_bodies(const tb_plan *plan, double times, tb_cost *cost) {
-  cost->arena_bytes += (double)plan->constant_bytes;
+/* What steps that run again add to the cost of a plan that runs so many times. */
+static void add_again(const tb_plan *plan, double times, tb_cost *cost) {
   for (uint32_t i = 0; i < plan->count; i++) {
     const tb_instruction *instruction = &plan->instructions[i];
     if (instruction->run == tb_run_loop) {
       const tb_loop *l = instruction->detail;
-      if (l->again) {
-        const tb_cost step = tb_graph_cost(l->again->body->graph);
-        const double again = times * (double)((l->length - 1) / l->again->segment * l->again->segment);
+      for (uint32_t k = 0; k < l->tape_count; k++) {
+        const tb_loop *taped = l->tapes[k].loop;
+        const tb_cost step = tb_graph_cost(taped->body->graph);
+        const double again = times * tb_revolve_again(taped->blocks, taped->length, l->tapes[k].afresh);
         cost->flop += again * step.flop;
         cost->bytes += again * step.bytes;
+        add_again(taped->body, again, cost);
       }
-      add_bodies(l->body, times * (double)l->length, cost);
+      add_again(l->body, times * (double)l->length, cost);
     } else if (instruction->run == tb_run_tiles) {
       const tb_tiles *t = instruction->detail;
-      add_bodies(t->body[0], times * (double)t->full, cost);
+      add_again(t->body[0], times * (double)t->full, cost);
       if (t->full != t->tiles)
-        add_bodies(t->body[1], times * (double)(t->tiles - t->full), cost);
+        add_again(t->body[1], times * (double)(t->tiles - t->full), cost);
     }
   }
+}
+
+/* Bytes of the constants of all bodies in a plan. */
+static double body_constants(const tb_plan *plan) {
+  double bytes = (double)plan->constant_bytes;
+  for (uint32_t i = 0; i < plan->count; i++) {
+    const tb_instruction *instruction = &plan->instructions[i];
+    if (instruction->run == tb_run_loop) {
+      bytes += body_constants(((const tb_loop *)instruction->detail)->body);
+    } else if (instruction->run == tb_run_tiles) {
+      const tb_tiles *t = instruction->detail;
+      bytes += body_constants(t->body[0]) + (t->full != t->tiles ? body_constants(t->body[1]) : 0);
+    }
+  }
+  return bytes;
+}
+
+/* The largest tape kept whole though it is beyond the budget; NULL: none. */
+static const tb_loop *whole_tape(const tb_plan *plan) {
+  const tb_loop *most = NULL;
+  for (uint32_t i = 0; i < plan->count; i++) {
+    const tb_instruction *instruction = &plan->instructions[i];
+    const bool loop = instruction->run == tb_run_loop, tiles = instruction->run == tb_run_tiles;
+    const tb_loop *found[2] = { loop ? instruction->detail : NULL };
+    if (loop)
+      found[1] = whole_tape(found[0]->body);
+    else if (tiles)
+      found[1] = whole_tape(((const tb_tiles *)instruction->detail)->body[0]);
+    for (int k = 0; k < 2; k++)
+      if (found[k] && found[k]->whole && (!most || found[k]->tape_bytes > most->tape_bytes))
+        most = found[k];
+  }
+  return most;
+}
+
+static tb_status no_room(tb_context *context, const tb_plan *plan) {
+  const tb_loop *tape = whole_tape(plan);
+  const double megabytes = (double)plan->arena_bytes / 1e6;
+  if (tape)
+    return tb_fail(context, TB_NO_MEMORY, NULL, "make the loop or the batch smaller, or take tiles of fewer rows",
+                   "program: no memory for an arena of %.0f MB, %.0f MB of it the tape of a loop of %zu steps, which "
+                   "tape_bytes does not shorten: %s",
+                   megabytes, tape->tape_bytes / 1e6, tape->length, tape->whole);
+  return tb_fail(context, TB_NO_MEMORY, NULL, "set a smaller tape_bytes, or take tiles of fewer rows",
+                 "program: no memory for an arena of %.0f MB", megabytes);
 }
 
 static tb_status planned_compile(tb_program *program) {
@@ -208,13 +254,13 @@ static tb_status planned_compile(tb_program *program) {
         tb_arena_allocate(state->arena, TB_BASE_FIRST + plan->input_count + plan->output_count + 1, sizeof(char *)),
   };
   if (!state->memory || !state->frame.bases)
-    return TB_NO_MEMORY;
+    return no_room(context, plan);
   status = make_workers(context, state);
   if (status != TB_OK)
     return status;
   program->cost = tb_graph_cost(state->simple);
-  program->cost.arena_bytes = (double)plan->arena_bytes;
-  add_bodies(plan, 1, &program->cost);
+  program->cost.arena_bytes = (double)plan->arena_bytes + body_constants(plan);
+  add_again(plan, 1, &program->cost);
   return TB_OK;
 }
 

@@ -13,6 +13,7 @@
 
 #include "engine/kernels/kernels.h"
 #include "engine/program.h"
+#include "engine/revolve.h"
 
 /* ---- what runs ---- */
 
@@ -234,37 +235,49 @@ typedef struct tb_plain { /* an operation by its plain loop: integers, casts */
   const tb_address *operands;
 } tb_plain;
 
+/* A forward loop whose tape is too large keeps it for a block of steps only, and the carries at the starts of a few
+ * blocks.  The reverse loops that read the tape run the steps of each block again before they walk back through it,
+ * from the nearest start that is kept (revolve.h).  The very same instructions run, so the bits do not depend on the
+ * blocks. */
+typedef struct tb_loop tb_loop;
+
 /* A carry goes from buffer to buffer, or, where the entries are wanted, along the stack of them. */
 typedef struct tb_loop_carry {
-  tb_address start, final, buffers[2]; /* kept: buffers[0] is the stack */
-  tb_address marks;                    /* in segments: the entries of their first steps */
+  tb_address start, final, buffers[2]; /* kept: buffers[0] is the stack, in blocks that of one block and of its end */
+  tb_address marks;                    /* in blocks: the entries that are kept, but for the start */
+  tb_address whole;                    /* in blocks: the entries of all steps, where others read them, too */
   size_t bytes;
-  bool kept;
+  bool kept, wholly;
 } tb_loop_carry;
 
 typedef struct tb_loop_slice {
-  tb_address at;   /* of the stack */
-  size_t bytes;    /* of one step */
-  bool taped;      /* the stack holds one segment */
-  tb_address dump; /* of an out that is not taped: where it goes when steps run again */
+  tb_address at;       /* of the stack */
+  size_t bytes;        /* of one step */
+  const tb_loop *tape; /* of a slice: the loop in blocks whose tape it is, or NULL */
+  bool taped;          /* of an out: the stack holds one block */
+  tb_address dump;     /* of an out that is not taped: where it goes when steps run again */
 } tb_loop_slice;
 
-/* A forward loop whose tape is too large keeps it for a segment of steps only, and what enters each segment; the
- * reverse loop runs the steps of a segment again before it walks back through it.  The very same instructions run, so
- * the bits do not depend on the segments. */
-typedef struct tb_loop tb_loop;
+typedef struct tb_loop_tape { /* that a reverse loop reads */
+  const tb_loop *loop;
+  bool afresh; /* another loop has read it before: of the states that are kept only the start is left */
+} tb_loop_tape;
+
 struct tb_loop {
   const tb_plan *body;
   size_t length;
-  size_t segment; /* steps; 0: all of them at once */
+  tb_revolve_plan blocks; /* block 0: the tape of all steps at once */
   bool reverse;
-  uint32_t carry_count, slice_count, constant_count, out_count;
+  uint32_t carry_count, slice_count, constant_count, out_count, tape_count;
   const tb_loop_carry *carries;
   const tb_loop_slice *slices, *outs;
   const tb_address *constants;
-  const tb_loop *again; /* of a reverse loop: the forward loop in segments that it reads */
-  tb_address bases;     /* of the body's frame, behind the number of the step */
-  tb_address memory;    /* the body's arena */
+  const tb_loop_tape *tapes;
+  tb_address kept;   /* in blocks: how many states are kept, then the blocks that begin there; size_t each */
+  tb_address bases;  /* of the body's frame, behind the number of the step */
+  tb_address memory; /* the body's arena */
+  const char *whole; /* why a tape larger than the budget is kept for all steps; or NULL */
+  double tape_bytes; /* of that tape */
 };
 
 /* Tiles of rows, in groups: a group's tiles one after the other, sums over rows added in order; the sums of groups in a
@@ -391,7 +404,7 @@ typedef struct tb_planner {
   uint32_t instruction_count, instruction_capacity;
   tb_address **addresses; /* to be resolved: base holds a buffer until memory is planned */
   uint32_t address_count, address_capacity;
-  struct tb_taped *taped;     /* loops in segments, see lower_loop.c */
+  struct tb_taped *taped;     /* loops in blocks, see lower_loop.c */
   const void **constant_data; /* [buffers]: of buffers in the constants */
   tb_in_step *in_step;
 } tb_planner;

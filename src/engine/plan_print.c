@@ -41,6 +41,26 @@ static void describe_tiles(const tb_tiles *t, tb_text *text) {
   tb_text_format(text, " a tile; %zu results by rows, %zu sums over rows", rows, sums);
 }
 
+static void describe_loop(const tb_loop *l, tb_text *text) {
+  tb_text_format(text, "%zu steps%s, %u carries, %u slices, %u outs", l->length, l->reverse ? " backwards" : "",
+                 l->carry_count, l->slice_count, l->out_count);
+  if (l->blocks.block) {
+    const size_t repeats = tb_revolve_repeats(tb_revolve_blocks(l->blocks, l->length), l->blocks.slots);
+    tb_text_format(text, ", tape of %zu step%s, %zu slot%s, %zu repeat%s", l->blocks.block,
+                   l->blocks.block == 1 ? "" : "s", l->blocks.slots, l->blocks.slots == 1 ? "" : "s",
+                   repeats, repeats == 1 ? "" : "s");
+  }
+  for (uint32_t k = 0; k < l->tape_count; k++) {
+    const tb_loop_tape *t = &l->tapes[k];
+    tb_text_format(text, ", %.0f steps again", tb_revolve_again(t->loop->blocks, t->loop->length, t->afresh));
+  }
+  if (l->whole) {
+    tb_text_add(text, ", tape of");
+    number(text, l->tape_bytes, "B");
+    tb_text_format(text, " kept whole: %s", l->whole);
+  }
+}
+
 static void describe(const tb_instruction *instruction, tb_text *text) {
   const void *detail = instruction->detail;
   if (instruction->run == tb_run_pointwise) {
@@ -71,13 +91,7 @@ static void describe(const tb_instruction *instruction, tb_text *text) {
     const tb_dense *d = detail;
     tb_text_format(text, "%zu × %zu×%zu", d->batch, d->n, d->k);
   } else if (instruction->run == tb_run_loop) {
-    const tb_loop *l = detail;
-    tb_text_format(text, "%zu steps%s, %u carries, %u slices, %u outs", l->length, l->reverse ? " backwards" : "",
-                   l->carry_count, l->slice_count, l->out_count);
-    if (l->segment)
-      tb_text_format(text, ", tape of %zu steps", l->segment);
-    if (l->again)
-      tb_text_format(text, ", forward steps again by %zu", l->again->segment);
+    describe_loop(detail, text);
   } else if (instruction->run == tb_run_tiles) {
     describe_tiles(detail, text);
   }
