@@ -196,6 +196,25 @@ void tb_run_norm(const tb_instruction *instruction, tb_frame *frame) {
   }
 }
 
+void tb_run_feed(const tb_instruction *instruction, tb_frame *frame) {
+  const tb_feed *d = instruction->detail;
+  char *at[TB_FEED_ARRAYS];
+  for (int k = 0; k < TB_FEED_ARRAYS; k++)
+    at[k] = d->used[k] ? tb_at(frame, d->at[k]) : NULL;
+  void *scratch = tb_at(frame, d->scratch);
+  for (size_t s = 0; s < d->batch; s++) {
+    if (d->reverse)
+      d->kernel->backward(&d->shape, at[TB_FEED_X], at[TB_FEED_FIRST], at[TB_FEED_BIAS], at[TB_FEED_SECOND],
+                          at[TB_FEED_BACK], at[TB_FEED_BAR], at[TB_FEED_X_BAR], at[TB_FEED_FIRST_BAR],
+                          at[TB_FEED_BIAS_BAR], at[TB_FEED_SECOND_BAR], scratch);
+    else
+      d->kernel->forward(&d->shape, at[TB_FEED_X], at[TB_FEED_FIRST], at[TB_FEED_BIAS], at[TB_FEED_SECOND],
+                         at[TB_FEED_OUT], scratch);
+    for (int k = 0; k < TB_FEED_ARRAYS; k++)
+      at[k] = at[k] ? at[k] + d->strides[k] : NULL;
+  }
+}
+
 void tb_run_fold(const tb_instruction *instruction, tb_frame *frame) {
   const tb_fold *f = instruction->detail;
   f->reduce(f->outer, f->count, f->inner, tb_at(frame, f->a), f->stride_outer, f->stride_count, tb_at(frame, f->out));

@@ -1,7 +1,7 @@
 /* The search for patterns: every matcher at every node. */
 #include "engine/patterns.h"
 
-static tb_match *const matchers[] = { tb_match_attention, tb_match_norm };
+static tb_match *const matchers[] = { tb_match_attention, tb_match_norm, tb_match_feed };
 enum { MATCHERS = sizeof matchers / sizeof matchers[0] };
 
 static tb_status find_readers(tb_planner *p) {

@@ -1,4 +1,4 @@
-/* Patterns: groups of nodes for which there is one kernel (attention, layer norm), found before units are made.
+/* Patterns: groups of nodes for which there is one kernel (attention, layer norm, two layers), found before units are made.
  *
  * A matcher starts from one node, walks to its operands and readers, and where all fits claims the nodes: what the
  * pattern yields is computed by one unit, what lies inside is not computed at all.  A node inside has no other readers
@@ -51,7 +51,7 @@ void tb_pattern_nodes(tb_pattern *, uint32_t reads, const uint32_t *read, uint32
 
 /* A matcher looks at one node; it claims what it finds or does nothing. */
 typedef tb_status tb_match(tb_matcher *, uint32_t index);
-tb_match tb_match_attention, tb_match_norm;
+tb_match tb_match_attention, tb_match_norm, tb_match_feed;
 
 /* All patterns of the graph; absorbed[nodes] is set for what lies inside. */
 tb_status tb_find_patterns(tb_planner *, bool *absorbed);

@@ -174,6 +174,30 @@ typedef struct tb_normalise {
   size_t batch, strides[TB_NORM_ARRAYS]; /* bytes */
 } tb_normalise;
 
+/* Two layers of a batch of matrices, forward or in reverse. */
+typedef enum tb_feed_array {
+  TB_FEED_X,
+  TB_FEED_FIRST,
+  TB_FEED_BIAS,
+  TB_FEED_SECOND, /* [hidden×out], in reverse [out×hidden] */
+  TB_FEED_BACK,   /* [hidden×in] */
+  TB_FEED_BAR,    /* of out */
+  TB_FEED_OUT,
+  TB_FEED_X_BAR,
+  TB_FEED_FIRST_BAR,
+  TB_FEED_BIAS_BAR,
+  TB_FEED_SECOND_BAR,
+  TB_FEED_ARRAYS
+} tb_feed_array;
+
+typedef struct tb_feed {
+  const tb_kernel_feed *kernel;
+  tb_feed_forward shape;
+  bool reverse, used[TB_FEED_ARRAYS];
+  tb_address at[TB_FEED_ARRAYS], scratch;
+  size_t batch, strides[TB_FEED_ARRAYS]; /* bytes */
+} tb_feed;
+
 typedef struct tb_fold {
   void (*reduce)(size_t outer, size_t count, size_t inner, const void *a, size_t stride_outer, size_t stride_count,
                  void *out);
@@ -313,6 +337,7 @@ void tb_run_pointwise(const tb_instruction *, tb_frame *);
 void tb_run_product(const tb_instruction *, tb_frame *);
 void tb_run_attention(const tb_instruction *, tb_frame *);
 void tb_run_norm(const tb_instruction *, tb_frame *);
+void tb_run_feed(const tb_instruction *, tb_frame *);
 void tb_run_fold(const tb_instruction *, tb_frame *);
 void tb_run_rows(const tb_instruction *, tb_frame *);
 void tb_run_copy(const tb_instruction *, tb_frame *);

@@ -80,6 +80,9 @@ static void describe(const tb_instruction *instruction, tb_text *text) {
   } else if (instruction->run == tb_run_norm) {
     const tb_normalise *n = detail;
     tb_text_format(text, "%zu × %zu×%zu", n->batch, n->shape.rows, n->shape.cols);
+  } else if (instruction->run == tb_run_feed) {
+    const tb_feed *f = detail;
+    tb_text_format(text, "%zu × %zu×%zu→%zu→%zu", f->batch, f->shape.rows, f->shape.in, f->shape.hidden, f->shape.out);
   } else if (instruction->run == tb_run_fold) {
     const tb_fold *f = detail;
     tb_text_format(text, "%zu×[%zu]×%zu", f->outer, f->count, f->inner);

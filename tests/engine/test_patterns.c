@@ -250,6 +250,34 @@ static void test_relu(void **unused) {
   check("a layer with relu", rectified, "relu of product + sum", "product × slope of relu", 1);
 }
 
+/* Wide inside and narrow outside: what is inside is not stored.  R copies of the weights, either order of theirs. */
+static tb_value two_layers(form *f, size_t replicas, bool turned, bool first) {
+  tb_graph *g = f->graph;
+  enum { HIDDEN = 300, IN = 5, OUT = 3 };
+  const tb_value x = input(f, 3, (size_t[]){ replicas, 7, IN });
+  const tb_value w1 = input(f, 3, turned ? (size_t[]){ replicas, HIDDEN, IN } : (size_t[]){ replicas, IN, HIDDEN });
+  const tb_value b1 = input(f, 3, (size_t[]){ replicas, 1, HIDDEN });
+  const tb_value w2 = input(f, 3, turned ? (size_t[]){ replicas, OUT, HIDDEN } : (size_t[]){ replicas, HIDDEN, OUT });
+  const tb_value start = first ? x : tb_tanh(g, x);
+  const tb_value h = tb_relu(g, tb_add(g, tb_matmul(g, start, false, w1, turned), b1));
+  return tb_scale(g, tb_matmul(g, h, false, w2, turned), 0.1);
+}
+static tb_value layers(form *f) {
+  return two_layers(f, 1, false, true);
+}
+static tb_value turned_layers(form *f) {
+  return two_layers(f, 1, true, false);
+}
+static tb_value copies_of_layers(form *f) {
+  return two_layers(f, 2, true, false);
+}
+
+static void test_two_layers(void **unused) {
+  check("two layers", layers, "two layers  ", "two layers, reverse", 1);
+  check("two layers with their weights turned", turned_layers, "two layers  ", "two layers, reverse", 1);
+  check("two layers of replicas", copies_of_layers, "two layers  ", "two layers, reverse", 1);
+}
+
 /* Gram matrices entry by entry, as the natural gradient has them: half of each is computed. */
 static void test_gram(void **unused) {
   for (int k = 0; k < 2; k++) {
@@ -320,8 +348,9 @@ static void test_adam(void **unused) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_attention), cmocka_unit_test(test_no_attention), cmocka_unit_test(test_norm),
-    cmocka_unit_test(test_gram),      cmocka_unit_test(test_adam),         cmocka_unit_test(test_relu),
+    cmocka_unit_test(test_attention),  cmocka_unit_test(test_no_attention), cmocka_unit_test(test_norm),
+    cmocka_unit_test(test_gram),       cmocka_unit_test(test_adam),         cmocka_unit_test(test_relu),
+    cmocka_unit_test(test_two_layers),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -17,17 +17,6 @@ enum {
   DOT_COLS = VECTOR_BYTES == 64 ? 6 : 2,
 };
 
-#if TB_REAL_BITS == 32
-typedef int32_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
-#else
-typedef int64_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
-#endif
-
-/* v where d > 0, else 0 */
-INLINE vector where_positive(vector d, vector v) {
-  return (vector)((lane_bits)(d > 0) & (lane_bits)v);
-}
-
 typedef struct tile {
   size_t k;
   const real *a; /* a[i, p] = a[i·a_row + p·a_step] */

@@ -153,6 +153,28 @@ typedef struct tb_kernel_norm {
                    void *x_bar, void *gain_bar, void *shift_bar, void *scratch);
 } tb_kernel_norm;
 
+/* Two layers with a positive part between them: out[rows×out] = relu(x[rows×in] first[in×hidden] + bias[hidden])
+ * second[hidden×out], in and out at most TB_FEED_MOST; and from bar, the cotangent of out, those of x, first, bias and
+ * second (of x and bias NULL: not wanted), with ȳ times second[out×hidden] and d times back[hidden×in].  scratch:
+ * elements, of either. */
+enum { TB_FEED_MOST = 12 };
+typedef struct tb_feed_strides { /* of rows and of columns, in elements */
+  size_t row, col;
+} tb_feed_strides;
+typedef struct tb_feed_forward {
+  size_t rows, in, hidden, out, ld_x, ld_out, ld_bar, ld_x_bar, bias_step;
+  tb_feed_strides first, second, back;
+  tb_feed_strides first_bar, second_bar; /* [in×hidden], [out×hidden] */
+} tb_feed_forward;
+typedef struct tb_kernel_feed {
+  size_t (*scratch)(const tb_feed_forward *, bool reverse);
+  void (*forward)(const tb_feed_forward *, const void *x, const void *first, const void *bias, const void *second,
+                  void *out, void *scratch);
+  void (*backward)(const tb_feed_forward *, const void *x, const void *first, const void *bias, const void *second_back,
+                   const void *back, const void *bar, void *x_bar, void *first_bar, void *bias_bar, void *second_bar,
+                   void *scratch);
+} tb_kernel_feed;
+
 typedef struct tb_kernels {
   const char *name; /* "generic", "v2", "v3", "v4" */
   tb_dtype dtype;
@@ -168,6 +190,7 @@ typedef struct tb_kernels {
   const tb_kernel_attention *attention;
   const tb_kernel_recall *recall;
   const tb_kernel_norm *norm;
+  const tb_kernel_feed *feed;
   double (*peak)(void); /* multiply-adds counted twice, per second on this core, measured for some milliseconds */
 } tb_kernels;
 

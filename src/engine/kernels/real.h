@@ -119,6 +119,17 @@ INLINE vector larger_of(vector a, vector b) {
 #endif
 }
 
+#if TB_REAL_BITS == 32
+typedef int32_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
+#else
+typedef int64_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
+#endif
+
+/* v where d > 0, else 0 */
+INLINE vector where_positive(vector d, vector v) {
+  return (vector)((lane_bits)(d > 0) & (lane_bits)v);
+}
+
 /* The first count lanes, 0 < count < LANES; the others 0. */
 INLINE vector load_part(const real *p, size_t count) {
 #if defined(__AVX512F__) && TB_REAL_BITS == 32
@@ -238,6 +249,7 @@ extern const tb_kernel_sampled NAME(sampled);
 extern const tb_kernel_attention NAME(attention);
 extern const tb_kernel_recall NAME(recall);
 extern const tb_kernel_norm NAME(norm);
+extern const tb_kernel_feed NAME(feed);
 extern const tb_kernels NAME(table);
 
 #endif

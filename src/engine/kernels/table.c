@@ -42,5 +42,6 @@ const tb_kernels NAME(table) = {
   .attention = &NAME(attention),
   .recall = &NAME(recall),
   .norm = &NAME(norm),
+  .feed = &NAME(feed),
   .peak = peak,
 };
