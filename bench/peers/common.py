@@ -1,14 +1,19 @@
-"""What the peer scripts share: the starting point written by `tiebreak bench --out`, timing, one JSON line a result."""
+"""What the peer scripts share: the starting point written by `tiebreak bench --out`, timing, one JSON line a result.
+
+BENCH_CORES (1) says how many threads a peer may take; bench/compare sets it and pins them."""
 import json
 import os
 import statistics
 import sys
 import time
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("MKL_NUM_THREADS", "1")
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+CORES = int(os.environ.get("BENCH_CORES", "1"))
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, str(CORES))
+if CORES == 1:
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+else:  # a device a core, for those who spread a batch over them
+    os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count={CORES}")
 
 import numpy as np  # noqa: E402  (after the thread settings)
 

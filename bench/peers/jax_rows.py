@@ -1,12 +1,12 @@
 """The standard workloads as a JAX expert writes them: one jitted step, and many steps under lax.scan in one jit."""
 import sys
 
-from common import layers, main, median_seconds, report, unpack
+from common import CORES, layers, main, median_seconds, report, unpack
 
 import jax
 import jax.numpy as jnp
 
-jax.config.update("jax_enable_x64", sys.argv[1].endswith("64") and sys.argv[1] != "mlp64")
+jax.config.update("jax_enable_x64", sys.argv[1] in ("rollout64", "factorisation64", "icl_bayes"))
 MANY = 200  # steps inside one jit
 
 
@@ -71,13 +71,20 @@ def hvp(row, start):
     report("jax", "one jit", row, median_seconds(lambda: jax.block_until_ready(many(flat, v))) / MANY, norm=norm)
 
 
-def adam_step(loss_of, lr, decay=0.0, b1=0.9, b2=0.999, eps=1e-8):
-    """(state, _) -> (state, loss) for loss_of(params, k), k the number of steps done; decoupled decay."""
-    tree = jax.tree_util.tree_map
+def adam_step(loss_of, lr, decay=0.0, b1=0.9, b2=0.999, eps=1e-8, clip=None, fall=None, gradient=None):
+    """(state, _) -> (state, loss) for loss_of(params, k), k the number of steps done; decoupled decay.
+
+    clip: entries of the gradient are cut to ± it; fall: (factor, every) of the rate; gradient: instead of loss_of,
+    (params, k) -> (loss, gradient)."""
+    tree, gradient = jax.tree_util.tree_map, gradient or jax.value_and_grad(loss_of)
+    first = lr
 
     def step(state, _):
         p, m, v, k = state
-        loss, g = jax.value_and_grad(loss_of)(p, k)
+        loss, g = gradient(p, k)
+        lr = first * fall[0] ** (k // fall[1]) if fall else first
+        if clip:
+            g = tree(lambda b: jnp.clip(b, -clip, clip), g)
         m = tree(lambda a, b: b1 * a + (1 - b1) * b, m, g)
         v = tree(lambda a, b: b2 * a + (1 - b2) * b * b, v, g)
         c1, c2 = 1 - b1 ** (k + 1), 1 - b2 ** (k + 1)
@@ -236,14 +243,20 @@ def rollout(row, start):
     sampler(row, start, funnel(start), 1e-3, 1.075, many=5)
 
 
+def dds_funnel(row, start):
+    sampler(row, start, funnel(start), 5e-3, 1.075, many=5, clip=1.0, fall=(0.95, 50))
+
+
 def dds_lgcp(row, start):
     start["times"] = (start["beta"] / 1.5) ** 2
     start["times"] = start["times"].cumsum() - start["times"]
     sampler(row, start, cox(start), 1e-4, 2.1, many=1)
 
 
-def sampler(row, start, log_density, lr, sigma, many):
-    """The chain as one scan; what depends on time only is computed for all steps before it."""
+def sampler(row, start, log_density, lr, sigma, many, **update):
+    """The chain as one scan; what depends on time only is computed for all steps before it.
+
+    With several cores also the batch spread over as many devices, the gradients averaged."""
     data = {name: jnp.asarray(start[name]) for name in ("start", "noise")}
     p = arrays_of(start, "start", "noise", "times", "beta", "key", "counts")
     dtype = p["p"].dtype
@@ -274,18 +287,39 @@ def sampler(row, start, log_density, lr, sigma, many):
             cost = cost + 0.5 * (beta / sigma) ** 2 * (f**2).sum(-1)
             return (jnp.sqrt(1 - beta**2) * y + beta**2 * f + sigma * beta * draw(k), cost), None
 
-        (y, cost), _ = jax.lax.scan(step, (sigma * y, jnp.zeros(b, dtype)), (jnp.arange(steps), beta, bias, gate))
+        (y, cost), _ = jax.lax.scan(step, (sigma * y, jnp.zeros(len(y), dtype)), (jnp.arange(steps), beta, bias, gate))
         reference = -0.5 * (y**2).sum(-1) / sigma**2 - d * (0.5 * log_two_pi + jnp.log(sigma))
         return jnp.mean(cost + reference - log_density(y))
 
     first = float(jax.jit(lambda p: loss_of(p, data["start"], lambda k: data["noise"][k]))(p))
 
-    def keyed(p, n):
-        key = jax.random.fold_in(jax.random.PRNGKey(0), n)
-        draws = jax.random.normal(key, (steps + 1, b, d), dtype)  # at once: faster than a call a step
+    def with_draws(p, key, rows):
+        draws = jax.random.normal(key, (steps + 1, rows, d), dtype)  # at once: faster than a call a step
         return loss_of(p, draws[steps], lambda k: draws[k])
 
-    train(row, start, adam_step(keyed, lr), adam_state(p), many=many, first=first)
+    keyed = lambda p, n: with_draws(p, jax.random.fold_in(jax.random.PRNGKey(0), n), b)
+    keyed_part = lambda p, key: with_draws(p, key, b // CORES)
+
+    train(row, start, adam_step(keyed, lr, **update), adam_state(p), many=many, first=first)
+    if CORES > 1 and b % CORES == 0:
+        spread(row, keyed_part, lr, p, many, first, **update)
+
+
+def spread(row, loss_of, lr, p, many, first, **update):
+    """loss_of(params, key): of a part of the batch; a device each, replicated parameters."""
+    from jax.sharding import Mesh, PartitionSpec as P
+
+    mesh = Mesh(jax.devices()[:CORES], ("part",))
+
+    def gradient(p, n):
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.PRNGKey(0), n), jax.lax.axis_index("part"))
+        return jax.lax.pmean(jax.value_and_grad(loss_of)(p, key), "part")
+
+    step = adam_step(None, lr, gradient=gradient, **update)
+    loop = jax.jit(jax.shard_map(lambda s: jax.lax.scan(step, s, None, length=many)[0], mesh=mesh, in_specs=P(), out_specs=P(), check_vma=False))
+    state = jax.device_put(adam_state(p), jax.sharding.NamedSharding(mesh, P()))
+    seconds = median_seconds(lambda: jax.block_until_ready(loop(state))) / many
+    report("jax", f"one jit, the batch over {CORES} devices", row, seconds, loss_first=first)
 
 
 def natural(row, start, lr=0.1, damping=1e-6):
@@ -304,10 +338,34 @@ def natural(row, start, lr=0.1, damping=1e-6):
     train(row, start, step, flat, many=5)
 
 
+def icl_bayes(row, start):
+    """The forward algorithm of all prompts and concepts as one scan over the tokens; NumPy's twin says more."""
+    import numpy as np
+
+    from numpy_rows import hash_of
+
+    token, prompts = start["token"].astype(int), jnp.asarray(start["prompts"].astype("int32"))
+    transition, words = jnp.asarray(start["transition"]), jnp.asarray(np.equal.outer(np.arange(token.max() + 1), token), jnp.float64)
+    first = jnp.repeat(jnp.asarray(start["start"])[:, None], len(prompts), 1)
+
+    @jax.jit
+    def predict(prompts):
+        def step(carry, now):
+            state, log_weight = carry
+            state = state * words[now]
+            scale = jnp.maximum(state.sum(-1), 1e-300)
+            return (jnp.matmul(state / scale[..., None], transition), log_weight + jnp.log(scale)), None
+
+        (state, log_weight), _ = jax.lax.scan(step, (first, jnp.zeros(first.shape[:2])), prompts.T)
+        return jnp.einsum("cp,cps,ws->pw", jax.nn.softmax(log_weight, 0), state, words).argmax(1)
+
+    report("jax", "one jit", row, median_seconds(lambda: jax.block_until_ready(predict(prompts)), least=1), predictions=hash_of(predict(prompts)))
+
+
 if __name__ == "__main__":
     import jax.flatten_util  # noqa: F401
     small = lambda row, start: transformer(row, start, heads=4, eps=1e-5, post=False, published=False, lr=1e-3, decay=0, many=5)
     published = lambda row, start: transformer(row, start, heads=5, eps=6e-3, post=True, published=True, lr=2e-3, decay=0.01, many=1)
-    main({"rollout": rollout, "rollout64": rollout, "dds_lgcp": dds_lgcp, "transformer": small, "transformer_published": published, "lstm": lstm,
+    main({"rollout": rollout, "rollout64": rollout, "dds_funnel": dds_funnel, "dds_lgcp": dds_lgcp, "transformer": small, "transformer_published": published, "lstm": lstm,
           "mlp32_seeds": seeds, "mlp1024": mlp1024, "factorisation": factorisation, "factorisation64": factorisation,
-          "mlp32": adam, "mlp64": adam, "hvp": hvp, "natural_gradient_200": natural, "natural_gradient_500": natural})
+          "icl_bayes": icl_bayes, "mlp32": adam, "mlp64": adam, "hvp": hvp, "natural_gradient_200": natural, "natural_gradient_500": natural})

@@ -1,14 +1,14 @@
 """The standard workloads as a PyTorch expert writes them: fused optimiser, eager and torch.compile."""
 import math
 
-from common import layers, main, median_seconds, report, unpack
+from common import CORES, layers, main, median_seconds, report, unpack
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-torch.set_num_threads(1)
+torch.set_num_threads(CORES)
 
 
 def model_of(start):

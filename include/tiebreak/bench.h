@@ -25,6 +25,9 @@ typedef struct tb_workload_record {
   /* Writes initial weights and data to an .npz, so that a peer can start from the same point. */
   tb_status (*save)(tb_workload *, const char *path);
   void (*close)(tb_workload *);
+  /* Where steps differ in what they are worth: the word for it ("effective_draws") and the worth of the last step. */
+  const char *yields; /* NULL: nothing but time counts */
+  double (*yield)(const tb_workload *);
 } tb_workload_record;
 
 /* The table, ended by NULL. */
@@ -36,6 +39,7 @@ typedef struct tb_bench_result {
   double loss_first, loss_last;
   uint64_t parameters_hash; /* FNV-1a 64 of the bytes of all parameters after 100 steps, or after all */
   size_t steps;
+  double yield, yield_rate; /* mean of a step, sum over all of them a second of all of them; NaN: none */
 } tb_bench_result;
 
 /* Opens, runs one step untimed from the initial point, goes back, times `steps` (0: the record's) and closes.  file

@@ -28,6 +28,12 @@ static tb_status measure(cli *c, const tb_workload_record *workload) {
                 "threads", omp_get_max_threads(), "steps", (json_int_t)result.steps, "seconds", known(result.seconds),
                 "gflops", known(result.gflops), "peak_share", known(result.peak_share), "loss_first",
                 known(result.loss_first), "loss_last", known(result.loss_last), "parameters_hash", hash);
+  if (line && workload->yields) {
+    char rate[64];
+    snprintf(rate, sizeof rate, "%s_per_second", workload->yields);
+    json_object_set_new(line, workload->yields, known(result.yield));
+    json_object_set_new(line, rate, known(result.yield_rate));
+  }
   char *text = line ? json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
   json_decref(line);
   if (!text)

@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "diffusion/target_logistic.h"
 #include "diffusion/target_parts.h"
-#include "io/csv.h"
 #include "num/reference.h"
 
 typedef struct logistic {
@@ -47,11 +47,12 @@ static void standardise(const tb_table *table, size_t j, bool centre, bool scale
   }
 }
 
-static tb_status use_table(tb_density *density, const tb_config *config, const tb_table *table) {
+static tb_status use_table(tb_density *density, const tb_table *table, double prior_sd, bool centre, bool scale) {
   const size_t n = table->rows, d = table->cols;
-  const bool scale = !tb_config_is(config, "standardise", "false"),
-             centre = tb_config_is(config, "standardise", "true");
-  logistic *self = density->self;
+  logistic *self = density->self = tb_arena_allocate(density->arena, 1, sizeof *self);
+  if (!self)
+    return TB_NO_MEMORY;
+  self->prior_sd = prior_sd;
   const char **names = tb_arena_allocate(density->arena, d, sizeof *names);
   double *label = tb_arena_allocate(density->arena, n, sizeof *label);
   self->z = tb_arena_allocate(density->arena, n * d, sizeof *self->z);
@@ -120,17 +121,28 @@ static tb_status open(tb_density *density, const tb_config *config) {
   if (!tb_config_is_set(config, "data"))
     return tb_fail(density->context, TB_USAGE, "option data", "give data=FILE.csv with header x1,...,xk,y",
                    "logistic needs data");
-  logistic *self = density->self = tb_arena_allocate(density->arena, 1, sizeof *self);
-  if (!self)
-    return TB_NO_MEMORY;
-  self->prior_sd = tb_config_real(config, "prior_sd");
+  const bool scale = !tb_config_is(config, "standardise", "false"),
+             centre = tb_config_is(config, "standardise", "true");
+  const double prior_sd = tb_config_real(config, "prior_sd");
   tb_table *table;
   tb_status status = tb_csv_read(density->context, tb_config_word(config, "data"), &table);
   if (status)
     return status;
-  status = use_table(density, config, table);
+  status = use_table(density, table, prior_sd, centre, scale);
   tb_table_free(density->context, table);
-  return !status && isinf(self->prior_sd) ? look_for_flat_direction(density) : status;
+  return !status && isinf(prior_sd) ? look_for_flat_direction(density) : status;
+}
+
+tb_status tb_density_logistic(tb_context *context, const tb_table *table, double prior_sd, bool centre, bool scale,
+                              tb_density **density) {
+  tb_status status = tb_density_make(context, &tb_target_logistic, density);
+  if (!status)
+    status = use_table(*density, table, prior_sd, centre, scale);
+  if (status) {
+    tb_density_close(*density);
+    *density = NULL;
+  }
+  return status;
 }
 
 static tb_value build(const tb_density *density, tb_graph *g, tb_value y) {

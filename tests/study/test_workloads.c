@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -94,12 +95,24 @@ static void natural_gradient_contracts(void **state) {
   tb_context_free(context);
 }
 
+/* A chain of 500 draws by NUTS is worth some hundreds; rows that count time alone yield nothing. */
+static void chains_yield(void **state) {
+  tb_context *context = tb_context_new(NULL, NULL);
+  tb_bench_result result;
+  unsetenv("TIEBREAK_DATA");
+  assert_int_equal(tb_bench_run(context, find("nuts_logistic"), 1, NULL, &result), TB_OK);
+  assert_true(result.yield > 100 && result.yield < 1000);
+  assert_true(fabs(result.yield_rate * result.seconds / result.yield - 1) < 1e-9);
+  assert_int_equal(tb_bench_run(context, find("mlp32"), 1, NULL, &result), TB_OK);
+  assert_true(isnan(result.yield) && isnan(result.yield_rate));
+  tb_context_free(context);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(steps_repeat),
-    cmocka_unit_test(training_descends),
-    cmocka_unit_test(other_rows_descend),
-    cmocka_unit_test(natural_gradient_contracts),
+    cmocka_unit_test(steps_repeat),       cmocka_unit_test(training_descends),
+    cmocka_unit_test(other_rows_descend), cmocka_unit_test(natural_gradient_contracts),
+    cmocka_unit_test(chains_yield),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 /* The machinery of descent.h. */
 #include "study/bench/descent.h"
 
+#include <math.h>
 #include <string.h>
 
 struct tb_workload {
@@ -79,6 +80,7 @@ static tb_status compile(tb_workload *w) {
                                     .beta2 = 0.999,
                                     .epsilon = 1e-8,
                                     .decay = row->decay,
+                                    .clip_entry = row->clip_entry,
                                     .n_inputs = row->n_inputs,
                                     .inputs = inputs,
                                     .loss = loss,
@@ -94,8 +96,6 @@ tb_status tb_descent_open(tb_context *context, const tb_descent *row, tb_workloa
   w->rates = tb_allocate(context, row->replicas, sizeof *w->rates);
   w->losses = tb_allocate(context, row->replicas, sizeof *w->losses);
   tb_status status = w->rates && w->losses ? compile(w) : TB_NO_MEMORY;
-  for (size_t r = 0; !status && r < row->replicas; r++)
-    w->rates[r] = row->lr;
   if (!status)
     status = fill(w, row->dtype, w->count, row->start, tb_training_theta(w->training));
   for (size_t i = 0; !status && i < row->n_inputs; i++) {
@@ -117,6 +117,9 @@ tb_status tb_descent_open(tb_context *context, const tb_descent *row, tb_workloa
 tb_status tb_descent_step(tb_workload *w, double *mean) {
   const tb_descent *row = w->row;
   const void *in[TB_DESCENT_INPUTS];
+  const uint64_t falls = row->lr_every ? tb_training_steps(w->training) / row->lr_every : 0;
+  for (size_t r = 0; r < row->replicas; r++)
+    w->rates[r] = row->lr * pow(row->lr_factor, (double)falls);
   for (size_t i = 0; i < row->n_inputs; i++) {
     if (row->inputs[i].counts)
       ((int32_t *)w->data[i])[input_count(&row->inputs[i]) - 1] = (int32_t)tb_training_steps(w->training);

@@ -25,7 +25,10 @@ typedef struct tb_descent {
   size_t replicas;  /* R */
   tb_update update; /* TB_UPDATE_NONE: the parameters reported are the gradient */
   double lr, decay;
-  size_t (*parameters)(void);                                         /* p */
+  double lr_factor;           /* of the rate every lr_every steps */
+  size_t lr_every;            /* 0: the rate stays */
+  double clip_entry;          /* > 0: entries of the gradient are cut to ± this */
+  size_t (*parameters)(void); /* p */
   bool (*block)(size_t k, char name[32], size_t *rows, size_t *cols); /* for the file; R = 1 */
   void (*start)(size_t count, double *theta);                         /* count = R p */
   size_t n_inputs;

@@ -1,4 +1,6 @@
-/* rollout and rollout64: the DDS chain on the funnel with the full drift network, path gradient, Adam. */
+/* rollout, rollout64 and dds_funnel: the DDS chain on the funnel with the full drift network, path gradient, Adam;
+ * dds_funnel is a training step exactly as published, its entries of the gradient cut to ±1 and its rate 0.005 ·
+ * 0.95^(k/50). */
 #include "diffusion/rollout.h"
 #include "study/bench/descent.h"
 
@@ -64,20 +66,24 @@ static tb_status more(tb_arena *arena, tb_dtype dtype, size_t *count, tb_array *
   return TB_OK;
 }
 
-#define ROLLOUT(id, type, type_name, default_steps)                                                                    \
+#define SIZES "batch 300, 128 steps, d 10, two hidden layers of 64, GELU, Adam"
+
+/* The last arguments: the row's rate of learning and what else it does with the gradient. */
+#define ROLLOUT(id, type, type_name, text, default_steps, ...)                                                         \
   static const tb_descent id = { .dtype = type,                                                                        \
                                  .replicas = 1,                                                                        \
                                  .update = TB_UPDATE_ADAM,                                                             \
-                                 .lr = 1e-3,                                                                           \
                                  .parameters = parameters,                                                             \
                                  .block = block,                                                                       \
                                  .start = start,                                                                       \
                                  .n_inputs = 1,                                                                        \
                                  .inputs = { { "key", TB_INT32, 1, { 3 }, key, true } },                               \
                                  .loss = loss,                                                                         \
-                                 .more = more };                                                                       \
-  TB_DESCENT_ROW(id, id, "sampler roll-out: batch 300, 128 steps, d 10, two hidden layers of 64, GELU, Adam",          \
-                 type_name, default_steps)
+                                 .more = more,                                                                         \
+                                 __VA_ARGS__ };                                                                        \
+  TB_DESCENT_ROW(id, id, text, type_name, default_steps)
 
-ROLLOUT(rollout, TB_FLOAT32, "float32", 20);
-ROLLOUT(rollout64, TB_FLOAT64, "float64", 10);
+ROLLOUT(rollout, TB_FLOAT32, "float32", "sampler roll-out: " SIZES, 20, .lr = 1e-3);
+ROLLOUT(rollout64, TB_FLOAT64, "float64", "sampler roll-out: " SIZES, 10, .lr = 1e-3);
+ROLLOUT(dds_funnel, TB_FLOAT32, "float32", "DDS on the funnel, a step of the published 11,000: " SIZES, 40, .lr = 5e-3,
+        .lr_factor = 0.95, .lr_every = 50, .clip_entry = 1);

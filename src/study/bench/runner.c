@@ -9,6 +9,7 @@
 static const tb_workload_record *const workloads[] = {
   &tb_workload_rollout,
   &tb_workload_rollout64,
+  &tb_workload_dds_funnel,
   &tb_workload_dds_lgcp,
   &tb_workload_transformer,
   &tb_workload_transformer_published,
@@ -28,6 +29,7 @@ static const tb_workload_record *const workloads[] = {
   &tb_workload_svm,
   &tb_workload_decode,
   &tb_workload_icl_bayes,
+  &tb_workload_nuts_logistic,
   NULL,
 };
 
@@ -70,7 +72,8 @@ tb_status tb_bench_run(tb_context *context, const tb_workload_record *record, si
   tb_workload *workload = NULL;
   double *seconds = NULL;
   tb_status status = warm_up(context, record);
-  *result = (tb_bench_result){ .steps = steps ? steps : record->steps };
+  double worth = 0, sum = 0;
+  *result = (tb_bench_result){ .steps = steps ? steps : record->steps, .yield = NAN, .yield_rate = NAN };
   if (status)
     return status;
   status = record->open(context, &workload);
@@ -82,6 +85,8 @@ tb_status tb_bench_run(tb_context *context, const tb_workload_record *record, si
     double loss, begin = tb_clock_seconds();
     status = record->step(workload, &loss);
     seconds[k] = tb_clock_seconds() - begin;
+    sum += seconds[k];
+    worth += !status && record->yields ? record->yield(workload) : NAN;
     if (k == 0)
       result->loss_first = loss;
     result->loss_last = loss;
@@ -93,6 +98,8 @@ tb_status tb_bench_run(tb_context *context, const tb_workload_record *record, si
   }
   if (!status) {
     double flop = record->flop(workload);
+    result->yield = worth / (double)result->steps;
+    result->yield_rate = worth / sum;
     result->seconds = median(result->steps, seconds);
     result->gflops = flop / result->seconds * 1e-9;
     result->peak_share = result->gflops / tb_machine_peak(strcmp(record->dtype, "float32") ? TB_FLOAT64 : TB_FLOAT32);
