@@ -18,7 +18,8 @@
 typedef struct span {
   size_t n, d, r;  /* rows, dimensions, rank */
   double *vectors; /* r×d orthonormal rows; NULL when r = d (coordinates as they are) */
-  double *z, *g;   /* n×r, r: rows and objective in coordinates of the span */
+  double unit;     /* of the data, see tb_unit */
+  double *z, *g;   /* n×r, r: rows and objective in coordinates of the span, times `unit` */
 } span;
 
 static void span_free(tb_context *context, span *s) {
@@ -28,7 +29,7 @@ static void span_free(tb_context *context, span *s) {
 }
 
 static tb_status span_new(tb_context *context, size_t n, size_t d, const double *z, const double *g, span *s) {
-  *s = (span){ .n = n, .d = d };
+  *s = (span){ .n = n, .d = d, .unit = tb_unit(n * d, z) };
   size_t least = n < d ? n : d;
   double *copy = tb_allocate(context, n * d, sizeof *copy), *values = tb_allocate(context, least, sizeof *values);
   double *rows = tb_allocate(context, least * d, sizeof *rows);
@@ -57,6 +58,10 @@ static tb_status span_new(tb_context *context, size_t n, size_t d, const double 
                          "unbounded: the objective has a part outside the span of the rows");
     }
   }
+  for (size_t k = 0; k < n * s->r && status == TB_OK; k++)
+    s->z[k] *= s->unit;
+  for (size_t j = 0; j < s->r && status == TB_OK; j++)
+    s->g[j] *= s->unit;
   tb_release(context, rows);
   tb_release(context, values);
   tb_release(context, copy);
@@ -68,6 +73,8 @@ static void span_to_full(const span *s, const double *p, double *b) {
     tb_gemv(true, s->r, s->d, 1, s->vectors, p, 0, b);
   else
     memcpy(b, p, s->d * sizeof *b);
+  for (size_t j = 0; j < s->d; j++)
+    b[j] *= s->unit;
 }
 
 /* Newton's method for  min_u Σ_A e^{−z_i·u} + g·u,  active rows za[k×r] of full column rank.  *found false when there

@@ -29,6 +29,15 @@ tb_status tb_reference_begin(tb_context *context, const char *place, size_t n, s
   return TB_NO_MEMORY;
 }
 
+double tb_unit(size_t count, const double *entries) {
+  double largest = 0;
+  int exponent;
+  for (size_t k = 0; k < count; k++)
+    largest = fmax(largest, fabs(entries[k]));
+  frexp(largest, &exponent);
+  return ldexp(1, -exponent);
+}
+
 double tb_row_dot(size_t d, const double *x, const double *y) {
   long double sum = 0;
   for (size_t j = 0; j < d; j++)
@@ -225,6 +234,7 @@ tb_status tb_svm_l1(tb_context *context, size_t n, size_t d, const double *z, tb
   if (!go)
     return status;
   linear_problem l;
+  const double unit = tb_unit(n * d, z);
   status = problem_new(context, n, 2 * d, &l);
   if (status != TB_OK)
     goto end;
@@ -233,8 +243,8 @@ tb_status tb_svm_l1(tb_context *context, size_t n, size_t d, const double *z, tb
   for (size_t i = 0; i < n; i++) {
     l.row_low[i] = 1;
     for (size_t j = 0; j < d; j++) {
-      l.a[i * 2 * d + j] = z[i * d + j];
-      l.a[i * 2 * d + d + j] = -z[i * d + j];
+      l.a[i * 2 * d + j] = unit * z[i * d + j];
+      l.a[i * 2 * d + d + j] = -unit * z[i * d + j];
     }
   }
   status = problem_solve(context, &l);
@@ -247,11 +257,12 @@ tb_status tb_svm_l1(tb_context *context, size_t n, size_t d, const double *z, tb
   double dual_sum = 0;
   reference->objective = 0;
   for (size_t j = 0; j < d; j++) {
-    reference->b[j] = l.x[j] - l.x[d + j];
+    reference->b[j] = unit * (l.x[j] - l.x[d + j]);
     reference->objective += fabs(reference->b[j]);
   }
   clip_rounding(n, l.dual);
-  memcpy(reference->dual, l.dual, n * sizeof *l.dual);
+  for (size_t i = 0; i < n; i++)
+    reference->dual[i] = unit * l.dual[i];
   for (size_t i = 0; i < n; i++)
     dual_sum += reference->dual[i];
   double worst = margin_violation(n, d, z, reference);
@@ -274,6 +285,7 @@ tb_status tb_svm_linf(tb_context *context, size_t n, size_t d, const double *z, 
   if (!go)
     return status;
   linear_problem l;
+  const double unit = tb_unit(n * d, z);
   size_t wide = d + 1;
   status = problem_new(context, n + 2 * d, wide, &l);
   if (status != TB_OK)
@@ -287,7 +299,8 @@ tb_status tb_svm_linf(tb_context *context, size_t n, size_t d, const double *z, 
   }
   for (size_t i = 0; i < n; i++) {
     l.row_low[i] = 1;
-    memcpy(l.a + i * wide, z + i * d, d * sizeof *z);
+    for (size_t j = 0; j < d; j++)
+      l.a[i * wide + j] = unit * z[i * d + j];
   }
   status = problem_solve(context, &l);
   if (status == TB_OK && l.outcome != TB_OPTIMAL)
@@ -297,12 +310,14 @@ tb_status tb_svm_linf(tb_context *context, size_t n, size_t d, const double *z, 
   if (status != TB_OK)
     goto end;
   double dual_sum = 0, dual_norm = 0;
-  memcpy(reference->b, l.x, d * sizeof *l.x);
+  for (size_t j = 0; j < d; j++)
+    reference->b[j] = unit * l.x[j];
   reference->objective = 0;
   for (size_t j = 0; j < d; j++)
     reference->objective = fmax(reference->objective, fabs(reference->b[j]));
   clip_rounding(n, l.dual);
-  memcpy(reference->dual, l.dual, n * sizeof *l.dual);
+  for (size_t i = 0; i < n; i++)
+    reference->dual[i] = unit * l.dual[i];
   for (size_t i = 0; i < n; i++)
     dual_sum += reference->dual[i];
   for (size_t j = 0; j < d; j++)
@@ -386,16 +401,17 @@ tb_status tb_interpolate_l1(tb_context *context, size_t n, size_t d, const doubl
   if (status != TB_OK)
     return status;
   linear_problem l;
+  const double unit = tb_unit(n * d, x), height = tb_unit(n, y);
   status = problem_new(context, n, 2 * d, &l);
   if (status != TB_OK)
     goto end;
   for (size_t j = 0; j < 2 * d; j++)
     l.c[j] = 1;
   for (size_t i = 0; i < n; i++) {
-    l.row_low[i] = l.row_high[i] = y[i];
+    l.row_low[i] = l.row_high[i] = height * y[i];
     for (size_t j = 0; j < d; j++) {
-      l.a[i * 2 * d + j] = x[i * d + j];
-      l.a[i * 2 * d + d + j] = -x[i * d + j];
+      l.a[i * 2 * d + j] = unit * x[i * d + j];
+      l.a[i * 2 * d + d + j] = -unit * x[i * d + j];
     }
   }
   status = problem_solve(context, &l);
@@ -408,10 +424,11 @@ tb_status tb_interpolate_l1(tb_context *context, size_t n, size_t d, const doubl
   double dual_value = 0;
   reference->objective = 0;
   for (size_t j = 0; j < d; j++) {
-    reference->b[j] = l.x[j] - l.x[d + j];
+    reference->b[j] = unit / height * (l.x[j] - l.x[d + j]);
     reference->objective += fabs(reference->b[j]);
   }
-  memcpy(reference->dual, l.dual, n * sizeof *l.dual);
+  for (size_t i = 0; i < n; i++)
+    reference->dual[i] = unit * l.dual[i];
   for (size_t i = 0; i < n; i++)
     dual_value = fma(reference->dual[i], y[i], dual_value);
   double worst = misfit(n, d, x, y, reference->b) / fmax(largest_entry(n, y), DBL_MIN);

@@ -115,7 +115,7 @@ static tb_status gram_velocity(tb_natural *s, const double *theta, double *veloc
 /* θ' by the Jacobian; also for rows whose D or J has lost rank. */
 static tb_status jacobian_velocity(tb_natural *s, const double *theta, double *velocity, tb_solution *found) {
   tb_status status = TB_OK;
-  if (s->gram && s->damping == 0 && s->m <= s->p && s->m > 0) {
+  if (s->gram && s->damping == 0 && s->n <= s->p && s->m > 0) {
     bool good;
     status = gram_velocity(s, theta, velocity, found, &good);
     if (status != TB_OK || good)

@@ -72,9 +72,11 @@ static tb_status group_rows(tb_natural *s) {
  * which also give the basis of its row space. */
 static tb_status rank_of_data(tb_natural *s) {
   const size_t m = s->m, d = s->d, least = m < d ? m : d;
-  tb_status status = tb_minimum_norm_new(s->context, m, d, &s->data);
-  if (status != TB_OK || m == 0)
+  tb_status status = TB_OK;
+  if (m <= d && (status = tb_minimum_norm_new(s->context, m, d, &s->data)) != TB_OK)
     return status;
+  if (m == 0)
+    return TB_OK;
   if (m <= d)
     status = tb_minimum_norm_factor(s->data, s->x, NULL, DBL_EPSILON, &s->rank_x, &s->condition_x);
   else {
@@ -118,7 +120,8 @@ static tb_status make_room(tb_natural *s) {
   /* Columns of the tall systems to come: of parameters or coordinates, of both for a linear predictor's parameters. */
   const size_t of_width = n > width ? width : 0, of_d = s->linear && n > d ? d : 0;
   const size_t columns = of_width > of_d ? of_width : of_d;
-  const size_t most = n > d ? n : d;
+  /* Gram matrices: DDᵀ[d×d] to lift a predictor's velocity, JJᵀ[n×n] where the rows are fewer than the parameters. */
+  const size_t most = s->in_predictor || n > p || n < d ? d : n;
   s->gram = tb_objective_has_gram(s->objective) && tb_objective_dtype(s->objective) == TB_FLOAT64;
   const struct {
     double **block;

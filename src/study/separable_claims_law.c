@@ -3,6 +3,7 @@
  * With L and F means over the same points every training point's error probability obeys σ(−m_i(t)) = σ(−m_i(0)) e^{−t}
  * where the rows are independent, and Σ σ(−m_i(t)) z_i = e^{−t} Σ σ(−m_i(0)) z_i always.  The references are those
  * closed forms, X⁺ by LAPACK, and Newton's method on the convex function whose minimum is β(t). */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -267,14 +268,15 @@ static double tilted_loss(const evidence *e, const double *tilt, const double *b
   return total;
 }
 
-/* Newton's method with halving from the beta given. */
+/* Newton's method with halving from the beta given; where rounding hides the decrease the steps are taken whole, until
+ * they shrink no more. */
 static tb_status minimise_tilted(const evidence *e, const double *tilt, double *beta, bool *found) {
   size_t d = e->d;
   *found = false;
   double *work = tb_allocate(e->context, 3 * d + d * d, sizeof *work);
   if (!work)
     return TB_NO_MEMORY;
-  double *gradient = work, *step = work + d, *trial = work + 2 * d, *hessian = work + 3 * d;
+  double *gradient = work, *step = work + d, *trial = work + 2 * d, *hessian = work + 3 * d, last = INFINITY;
   tb_status status = TB_OK;
   for (int iteration = 0; iteration < 100 && !status && !*found; iteration++) {
     double before = tilted_loss(e, tilt, beta, gradient, hessian);
@@ -284,15 +286,17 @@ static tb_status minimise_tilted(const evidence *e, const double *tilt, double *
     if (status || !definite)
       break;
     tb_cholesky_solve(d, hessian, 1, step);
-    double decrement = tb_dot(d, gradient, step), scale = 1;
+    double decrement = tb_dot(d, gradient, step), scale = 1, size = tb_norm(d, step) / fmax(1, tb_norm(d, beta));
+    bool hidden = decrement <= 16 * DBL_EPSILON * fabs(before);
     for (; scale > 1e-9; scale /= 2) {
       for (size_t j = 0; j < d; j++)
         trial[j] = beta[j] - scale * step[j];
-      if (tilted_loss(e, tilt, trial, gradient, hessian) <= before - 0.25 * scale * decrement || decrement < 1e-20)
+      if (hidden || tilted_loss(e, tilt, trial, gradient, hessian) <= before - 0.25 * scale * decrement)
         break;
     }
     memcpy(beta, trial, d * sizeof *beta);
-    *found = tb_norm(d, step) <= 1e-12 * fmax(1, tb_norm(d, beta));
+    *found = size <= 1e-12 || (hidden && size >= last / 2);
+    last = size;
   }
   tb_release(e->context, work);
   return status;

@@ -349,6 +349,40 @@ static void l1_and_linf_against_enumeration(void **state) {
   }
 }
 
+/* The units of the data are the user's: everything but sizes stays, to the bits for powers of two. */
+static void units_of_the_data(void **state) {
+  static const double scales[] = { 0x1p-60, 0x1p-30, 0x1p30, 0x1p60 };
+  double z[12], other[12], g[3], offset[3], other_offset[3];
+  const double one[4] = { 1, 1, 1, 1 };
+  for (size_t i = 0; i < 12; i++)
+    z[i] = uniform() + (i % 3 == 0 ? 1.5 : 0);
+  for (size_t j = 0; j < 3; j++)
+    g[j] = z[j] + 2 * z[3 + j] + z[6 + j] + z[9 + j];
+  for (size_t s = 0; s < sizeof scales / sizeof *scales; s++) {
+    double other_g[3];
+    tb_reference a[4], b[4];
+    for (size_t i = 0; i < 12; i++)
+      other[i] = scales[s] * z[i];
+    for (size_t j = 0; j < 3; j++)
+      other_g[j] = scales[s] * g[j];
+    solved(*state, tb_svm_l1(*state, 4, 3, z, a));
+    solved(*state, tb_svm_l1(*state, 4, 3, other, b));
+    solved(*state, tb_svm_linf(*state, 4, 3, z, a + 1));
+    solved(*state, tb_svm_linf(*state, 4, 3, other, b + 1));
+    solved(*state, tb_interpolate_l1(*state, 2, 3, z, one, a + 2));
+    solved(*state, tb_interpolate_l1(*state, 2, 3, other, one, b + 2));
+    solved(*state, tb_limit_programme(*state, 4, 3, z, g, a + 3, offset));
+    solved(*state, tb_limit_programme(*state, 4, 3, other, other_g, b + 3, other_offset));
+    for (size_t k = 0; k < 4; k++) {
+      for (size_t j = 0; j < 3; j++)
+        assert_near(b[k].b[j] * scales[s], a[k].b[j], 1e-14);
+      tb_reference_free(*state, a + k), tb_reference_free(*state, b + k);
+    }
+    for (size_t j = 0; j < 3; j++)
+      assert_near(other_offset[j] * scales[s], offset[j], 1e-12);
+  }
+}
+
 static void interpolation_against_enumeration(void **state) {
   for (int trial = 0; trial < 200; trial++) {
     size_t d = 2 + (size_t)trial % 4, n = 1 + (size_t)(trial / 4) % (d - 1), distinct;
@@ -563,6 +597,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(values_of_b, setup, teardown),
     cmocka_unit_test_setup_teardown(svm_against_enumeration, setup, teardown),
     cmocka_unit_test_setup_teardown(l1_and_linf_against_enumeration, setup, teardown),
+    cmocka_unit_test_setup_teardown(units_of_the_data, setup, teardown),
     cmocka_unit_test_setup_teardown(interpolation_against_enumeration, setup, teardown),
     cmocka_unit_test_setup_teardown(limit_against_enumeration, setup, teardown),
     cmocka_unit_test_setup_teardown(limit_below_full_rank, setup, teardown),
