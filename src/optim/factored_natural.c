@@ -32,59 +32,41 @@ struct tb_factored_natural {
   double *step;                                                  /* p */
 };
 
-void tb_factored_natural_free(tb_factored *s) {
-  tb_factored_natural *w = s->natural;
-  if (!w)
-    return;
-  void *const blocks[] = { w->f,     w->r,      w->root_weight, w->target, w->multiplier, w->correction,
-                           w->scale, w->kernel, w->around,      w->above,  w->below,      w->left,
-                           w->right, w->values, w->diagonal,    w->beta,   w->missing,    w->x,
-                           w->g,     w->z,      w->direction,   w->image,  w->work,       w->step };
-  for (size_t k = 0; k < sizeof blocks / sizeof *blocks; k++)
-    tb_release(s->context, blocks[k]);
-  tb_release(s->context, w);
-  s->natural = NULL;
-}
-
 static tb_status work_space(tb_factored *s) {
   if (s->natural)
     return TB_OK;
-  tb_factored_natural *w = s->natural = tb_allocate(s->context, 1, sizeof *w);
+  tb_factored_natural *w = tb_arena_allocate(s->arena, 1, sizeof *w);
   if (!w)
     return TB_NO_MEMORY;
-  *w = (tb_factored_natural){ 0 };
   const size_t rows = s->rows, cols = s->cols, n = s->count;
   const size_t most = (rows > cols ? rows : cols) * (s->width > rows ? s->width : rows);
-  struct {
-    double **array;
-    size_t count;
-  } rooms[] = { { &w->f, n },
-                { &w->r, n },
-                { &w->root_weight, n },
-                { &w->target, n },
-                { &w->multiplier, n },
-                { &w->correction, n },
-                { &w->scale, n },
-                { &w->around, 2 * most > cols * cols ? 2 * most : cols * cols },
-                { &w->above, s->depth * rows * rows },
-                { &w->below, s->depth * cols * cols },
-                { &w->left, rows * rows },
-                { &w->right, cols * cols },
-                { &w->values, rows + cols },
-                { &w->diagonal, s->size },
-                { &w->beta, s->size },
-                { &w->missing, s->size },
-                { &w->x, s->size },
-                { &w->g, s->size },
-                { &w->z, s->size },
-                { &w->direction, s->size },
-                { &w->image, s->size },
-                { &w->work, s->size > most ? s->size : most },
-                { &w->step, s->parameters } };
-  for (size_t k = 0; k < sizeof rooms / sizeof *rooms; k++)
-    if (!(*rooms[k].array = tb_allocate(s->context, rooms[k].count, sizeof(double))))
-      return TB_NO_MEMORY;
-  return TB_OK;
+  const tb_factored_room rooms[] = { { &w->f, n },
+                                     { &w->r, n },
+                                     { &w->root_weight, n },
+                                     { &w->target, n },
+                                     { &w->multiplier, n },
+                                     { &w->correction, n },
+                                     { &w->scale, n },
+                                     { &w->around, 2 * most > cols * cols ? 2 * most : cols * cols },
+                                     { &w->above, s->depth * rows * rows },
+                                     { &w->below, s->depth * cols * cols },
+                                     { &w->left, rows * rows },
+                                     { &w->right, cols * cols },
+                                     { &w->values, rows + cols },
+                                     { &w->diagonal, s->size },
+                                     { &w->beta, s->size },
+                                     { &w->missing, s->size },
+                                     { &w->x, s->size },
+                                     { &w->g, s->size },
+                                     { &w->z, s->size },
+                                     { &w->direction, s->size },
+                                     { &w->image, s->size },
+                                     { &w->work, s->size > most ? s->size : most },
+                                     { &w->step, s->parameters } };
+  const tb_status status = tb_factored_rooms(s, sizeof rooms / sizeof *rooms, rooms);
+  if (status == TB_OK)
+    s->natural = w;
+  return status;
 }
 
 /* ---- systems with a kernel ---- */
@@ -104,7 +86,7 @@ static void apply_map(tb_factored *s, const double *theta, const double *c, doub
 static tb_status fill_kernel(tb_factored *s, const double *theta) {
   tb_factored_natural *w = s->natural;
   const size_t n = s->count;
-  if (!w->kernel && !(w->kernel = tb_allocate(s->context, n * n, sizeof *w->kernel)))
+  if (!w->kernel && !(w->kernel = tb_arena_allocate(s->arena, n * n, sizeof *w->kernel)))
     return TB_NO_MEMORY;
   if (theta)
     return tb_factored_kernel(s, w->above, w->below, w->kernel);
@@ -337,7 +319,7 @@ static void pull_predictor(tb_factored *s, const double *theta, const double *x,
   double *down = w->around, *next = w->around + h * cols;
   for (size_t l = depth; l >= 1; l--) {
     double *at = out + tb_factored_offset(s, l);
-    const double *b = s->below[0] + (l >= 2 ? (l - 2) * h * cols : 0);
+    const double *b = l >= 2 ? tb_factored_below(s, theta, l) : NULL;
     if (l == depth) { /* X B_Lᵀ, and W_LᵀX */
       tb_factored_gemm(s, false, true, rows, h, cols, x, b, 0.0, at);
       tb_factored_gemm(s, true, false, h, cols, rows, theta + tb_factored_offset(s, l), x, 0.0, down);

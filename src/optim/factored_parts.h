@@ -10,11 +10,19 @@
 
 typedef struct tb_factored_natural tb_factored_natural; /* work space, made when first needed */
 
+/* W_L[rows×width] and B_L[width×cols], or their derivatives. */
+typedef struct tb_factored_ends {
+  const double *w, *b;
+  double *rows, *columns; /* rows×stride, cols×stride: copies of W_L and of B_Lᵀ */
+} tb_factored_ends;
+
 typedef struct tb_factored {
   tb_context *context;
+  tb_arena *arena; /* of all that follows and of this itself */
   tb_factorisation_shape shape;
   size_t depth, rows, cols, width, count, size, parameters; /* size = rows·cols */
   const tb_kernels *kernels;                                /* float64 */
+  bool sparse;                                              /* products go through the entries alone */
   /* Entries by row, and by column: places[e] says which of the former the e-th of the latter is. */
   int32_t *start, *col;           /* rows + 1, count */
   int32_t *start_of_col, *row_of; /* cols + 1, count */
@@ -23,19 +31,30 @@ typedef struct tb_factored {
   double *y;                      /* count */
   double *scratch;                /* of gemm */
   /* [2][…]: values and derivatives along a direction */
-  double *below[2]; /* (depth − 1) × width×cols: B_2 … B_L */
-  double *across;   /* cols×width: a transpose */
-  double *h[2][2];  /* width×cols: A_lᵀR on the way down, two of each */
-  double *f[2];     /* count */
-  double *r[2];     /* count */
-  double *w;        /* size */
+  double *below[2];         /* (depth − 2) × width×cols: B_3 … B_L */
+  size_t stride;            /* width, or a little more: whole vectors */
+  tb_factored_ends ends[2]; /* of the last climb */
+  double *turned;           /* cols×stride: a transpose */
+  double *h[2][2];          /* width×cols: A_lᵀR on the way down, two of each */
+  double *f[2], *more;      /* count */
+  double *r[2];             /* count */
+  double *w;                /* size */
   tb_factored_natural *natural;
 } tb_factored;
+
+typedef struct tb_factored_room {
+  double **array;
+  size_t count;
+} tb_factored_room;
+/* Arrays of the arena. */
+tb_status tb_factored_rooms(tb_factored *, size_t n, const tb_factored_room *);
 
 /* Block l = 1 … L of theta: W_l [out_l × in_l]. */
 size_t tb_factored_offset(const tb_factored *, size_t l);
 size_t tb_factored_out(const tb_factored *, size_t l);
 size_t tb_factored_in(const tb_factored *, size_t l);
+/* B_l [width×cols] after a climb at theta, l = 2 … L; B_2 = W_1. */
+const double *tb_factored_below(const tb_factored *, const double *theta, size_t l);
 /* c = op(a) op(b) + beta c */
 void tb_factored_gemm(tb_factored *, bool ta, bool tb, size_t m, size_t n, size_t k, const double *a, const double *b,
                       double beta, double *c);
@@ -62,6 +81,5 @@ void tb_factored_metric(tb_factored *, const double *above, const double *below,
 tb_status tb_factored_accepts(void *self, tb_fisher);
 tb_status tb_factored_evaluate(void *self, tb_fisher, double damping, const double *theta, double *velocity,
                                double *velocity_beta, double *log_scale, tb_natural_report *, tb_natural_trouble *);
-void tb_factored_natural_free(tb_factored *);
 
 #endif
