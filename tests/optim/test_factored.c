@@ -135,6 +135,49 @@ static void test_gradients(void **state) {
     }
 }
 
+/* Entries, many or few, against the same entries as dense measurements, which take another way. */
+static void test_densities(void **state) {
+  enum { FACTORS = 3, MOST_SIDE = 23, MOST_ENTRIES = MOST_SIDE * MOST_SIDE, PARAMETERS = FACTORS * MOST_ENTRIES };
+  static double unit[MOST_ENTRIES * MOST_ENTRIES], y[MOST_ENTRIES], theta[PARAMETERS], v[PARAMETERS];
+  static double out[2][4][PARAMETERS];
+  static const size_t sides[][3] = { { 23, 19, 21 }, { 7, 23, 3 }, { 16, 16, 16 }, { 1, 5, 2 }, { 20, 1, 23 } };
+  static const double densities[] = { 0.02, 0.3, 0.55, 0.65, 1 };
+  for (size_t i = 0; i < 5; i++)
+    for (size_t k = 0; k < 5; k++)
+      for (size_t depth = 2; depth <= FACTORS; depth++) {
+        const size_t rows = sides[i][0], cols = sides[i][1], size = rows * cols;
+        const tb_factorisation_shape shape = { rows, cols, depth, sides[i][2] };
+        const size_t p = tb_factorisation_parameters(&shape);
+        size_t row[MOST_ENTRIES], col[MOST_ENTRIES], count = 0;
+        double chance[MOST_ENTRIES];
+        tb_random_uniform(key("observed"), k * MOST_ENTRIES, size, chance);
+        memset(unit, 0, sizeof unit);
+        for (size_t e = 0; e < size; e++)
+          if (chance[e] < densities[k] || e == size / 2) {
+            row[count] = e / cols;
+            col[count] = e % cols;
+            unit[count++ * size + e] = 1;
+          }
+        tb_random_normal(key("values"), 0, count, y);
+        tb_random_normal(key("weights"), 0, p, theta);
+        tb_random_normal(key("direction"), 0, p, v);
+        for (int dense = 0; dense < 2; dense++) {
+          const tb_measurements m = { rows, cols, count, row, col, dense ? unit : NULL };
+          tb_objective *o;
+          assert_int_equal(tb_factored_objective(context, &shape, &m, y, &o), TB_OK);
+          assert_int_equal(tb_objective_outputs(o, theta, out[dense][0]), TB_OK);
+          assert_int_equal(tb_objective_push(o, theta, v, out[dense][1]), TB_OK);
+          assert_int_equal(tb_objective_descent(o, theta, 0, out[dense][2]), TB_OK);
+          assert_int_equal(tb_objective_descent_product(o, theta, 0, v, out[dense][3]), TB_OK);
+          tb_objective_free(o);
+        }
+        near(count, out[0][0], out[1][0], 1e-13, "outputs");
+        near(count, out[0][1], out[1][1], 1e-13, "push");
+        near(p, out[0][2], out[1][2], 1e-13, "descent");
+        near(p, out[0][3], out[1][3], 1e-13, "descent product");
+      }
+}
+
 /* −(F + λI)⁺∇L from dense maps, F = Jᵀ W J/n. */
 static void by_pseudo_inverse(fixture *x, tb_fisher fisher, double damping, double *velocity) {
   static double jacobian[COUNT * MOST], map[SIZE * MOST], a[(COUNT + MOST) * MOST], measurements[COUNT * SIZE];
@@ -274,8 +317,8 @@ static void test_every_allocation_fails(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_gradients), cmocka_unit_test(test_natural_gradients),      cmocka_unit_test(test_rank_loss),
-    cmocka_unit_test(test_refusals),  cmocka_unit_test(test_every_allocation_fails),
+    cmocka_unit_test(test_gradients), cmocka_unit_test(test_densities), cmocka_unit_test(test_natural_gradients),
+    cmocka_unit_test(test_rank_loss), cmocka_unit_test(test_refusals),  cmocka_unit_test(test_every_allocation_fails),
   };
   context = tb_context_new(NULL, NULL);
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
