@@ -183,6 +183,9 @@ typedef struct tb_program_options {
   size_t tape_bytes; /* that a loop may keep for the way back (of all rows in work); beyond, steps run again, as few as
                         a binomial schedule allows, at the least with one step's tape and the loop's start.  0: 128 MB.
                         Results do not depend on it */
+  size_t held;       /* the first `held` inputs stay as they are from run to run: what depends on them alone is computed
+                        by the first run and by the first one after tb_program_renew, and kept where it is not too
+                        large.  Inputs keep their places; the arrays are passed to every run all the same */
 } tb_program_options;
 
 typedef struct tb_program tb_program;
@@ -194,6 +197,7 @@ tb_status tb_program_new(tb_context *, tb_graph *, size_t n_out, const tb_value 
 void tb_program_free(tb_program *);
 /* Runs it: row-major arrays of each input's and output's type and shape. */
 tb_status tb_program_run(tb_program *, size_t n_in, const void *const *inputs, size_t n_out, void *const *outputs);
+void tb_program_renew(tb_program *); /* the held inputs have changed */
 tb_status tb_program_print(const tb_program *, tb_text *);
 typedef struct tb_cost {
   double flop;        /* multiply-add counts 2, a transcendental counts 1 */

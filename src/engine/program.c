@@ -46,24 +46,39 @@ static void mark_needed_inputs(tb_program *program) {
   }
 }
 
-static tb_status prepare(tb_program *program, tb_graph *graph, size_t n_out, const tb_value *outputs) {
+static tb_status prepare(tb_program *program, const tb_graph *graph, size_t n_out, const uint32_t *outputs) {
   tb_context *context = program->context;
   program->n_out = n_out;
   program->outputs = tb_allocate(context, n_out + 1, sizeof *program->outputs);
   program->needed = tb_allocate(context, graph->input_count + 1, sizeof *program->needed);
   if (!program->outputs || !program->needed)
     return TB_NO_MEMORY;
-  for (size_t i = 0; i < n_out; i++) {
-    if (!tb_value_valid(graph, outputs[i]) || tb_node_of(graph, outputs[i])->op == TB_OP_SCAN)
-      return tb_fail(context, TB_USAGE, NULL, NULL, "program: output %zu is not a value of this graph", i + 1);
-    program->outputs[i] = tb_index(graph, outputs[i]);
-  }
-  tb_status status = tb_graph_extract(context, graph, n_out, program->outputs, program->outputs, &program->graph);
+  tb_status status = tb_graph_extract(context, graph, n_out, outputs, program->outputs, &program->graph);
   if (status != TB_OK)
     return status;
   mark_needed_inputs(program);
   program->cost = tb_graph_cost(program->graph);
   return program->executor->compile(program);
+}
+
+static tb_status make(tb_context *context, tb_program program, const tb_graph *graph, size_t n_out,
+                      const uint32_t *outputs, tb_program **out) {
+  tb_program *p = tb_allocate(context, 1, sizeof *p);
+  if (!p)
+    return TB_NO_MEMORY;
+  *p = program;
+  const tb_status status = prepare(p, graph, n_out, outputs);
+  if (status != TB_OK)
+    tb_program_free(p);
+  else
+    *out = p;
+  return status;
+}
+
+tb_status tb_program_of_graph(tb_context *context, const tb_executor_record *executor, const tb_limits *limits,
+                              const tb_graph *graph, size_t n_out, const uint32_t *outputs, tb_program **program) {
+  return make(context, (tb_program){ .context = context, .executor = executor, .limits = *limits }, graph, n_out,
+              outputs, program);
 }
 
 static tb_limits limits_of(const tb_program_options *options) {
@@ -84,18 +99,26 @@ tb_status tb_program_new(tb_context *context, tb_graph *graph, size_t n_out, con
   tb_status status = tb_graph_status(graph);
   if (status != TB_OK)
     return status;
-  tb_executor executor = options ? options->executor : TB_PLANNED;
+  const tb_executor executor = options ? options->executor : TB_PLANNED;
   if ((unsigned)executor > TB_NAIVE)
     return tb_fail(context, TB_USAGE, NULL, NULL, "program: unknown executor %d", (int)executor);
-  tb_program *p = tb_allocate(context, 1, sizeof *p);
-  if (!p)
-    return TB_NO_MEMORY;
-  *p = (tb_program){ .context = context, .executor = executors[executor], .limits = limits_of(options) };
-  status = prepare(p, graph, n_out, outputs);
-  if (status != TB_OK)
-    tb_program_free(p);
-  else
-    *program = p;
+  tb_program p = { .context = context,
+                   .executor = executors[executor],
+                   .limits = limits_of(options),
+                   .held = options ? options->held : 0 };
+  if (p.held > 0 && executor == TB_PLANNED)
+    p.executor = &tb_executor_held;
+  uint32_t *nodes = tb_allocate(context, n_out + 1, sizeof *nodes);
+  status = nodes ? TB_OK : TB_NO_MEMORY;
+  for (size_t i = 0; i < n_out && status == TB_OK; i++) {
+    if (tb_value_valid(graph, outputs[i]) && tb_node_of(graph, outputs[i])->op != TB_OP_SCAN)
+      nodes[i] = tb_index(graph, outputs[i]);
+    else
+      status = tb_fail(context, TB_USAGE, NULL, NULL, "program: output %zu is not a value of this graph", i + 1);
+  }
+  if (status == TB_OK)
+    status = make(context, p, graph, n_out, nodes, program);
+  tb_release(context, nodes);
   return status;
 }
 
@@ -125,6 +148,11 @@ tb_status tb_program_run(tb_program *program, size_t n_in, const void *const *in
     if (!outputs[i] && graph->nodes[program->outputs[i]]->elements)
       return tb_fail(context, TB_USAGE, NULL, NULL, "program: output %zu has no place to go", i + 1);
   return program->executor->run(program, inputs, outputs);
+}
+
+void tb_program_renew(tb_program *program) {
+  if (program->executor->renew)
+    program->executor->renew(program);
 }
 
 tb_status tb_program_print(const tb_program *program, tb_text *text) {

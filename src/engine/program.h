@@ -11,7 +11,8 @@ typedef struct tb_executor_record {
   tb_status (*compile)(tb_program *);
   tb_status (*run)(tb_program *, const void *const *inputs, void *const *outputs);
   tb_status (*print)(const tb_program *, tb_text *);
-  void (*free)(tb_program *); /* frees state; also called when compile failed half-way */
+  void (*free)(tb_program *);  /* frees state; also called when compile failed half-way */
+  void (*renew)(tb_program *); /* held inputs have changed; NULL: none are held */
 } tb_executor_record;
 
 typedef struct tb_limits {
@@ -25,6 +26,7 @@ struct tb_program {
   const tb_executor_record *executor;
   tb_graph *graph; /* owned: only what the outputs need, and all inputs */
   tb_limits limits;
+  size_t held; /* leading inputs that stay as they are between runs */
   size_t n_out;
   uint32_t *outputs; /* [n_out] node indices in graph; may repeat, may be inputs */
   bool *needed;      /* [graph->input_count] */
@@ -32,7 +34,12 @@ struct tb_program {
   void *state;  /* the executor's */
 };
 
-extern const tb_executor_record tb_executor_naive, tb_executor_planned;
+/* held: planned, and what the held inputs alone decide is kept between runs (hold.c). */
+extern const tb_executor_record tb_executor_naive, tb_executor_planned, tb_executor_held;
+
+/* A program of nodes of a graph, which is copied. */
+tb_status tb_program_of_graph(tb_context *, const tb_executor_record *, const tb_limits *, const tb_graph *,
+                              size_t n_out, const uint32_t *outputs, tb_program **);
 
 /* Arithmetic and bytes of all nodes, loops included. */
 tb_cost tb_graph_cost(const tb_graph *);

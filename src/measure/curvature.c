@@ -2,7 +2,8 @@
  *   Hessian           d/dε ∇L(θ_k + ε v_k)                jvp of a vjp
  *   Gauss–Newton      Jᵀ W H J v_k, H = ∂²ℓ/∂f²           vjp of a jvp
  *   empirical Fisher  Jᵀ W r (r·J v_k), r = ∂ℓ/∂f         vjp of a jvp
- * Copies do not mix, so the sum of their losses has every copy's own gradient. */
+ * Copies do not mix, so the sum of their losses has every copy's own gradient.  The point is held: what depends on it
+ * alone, the passes of the network itself, is computed once for all vectors. */
 #include "measure/curvature.h"
 
 #include <math.h>
@@ -202,7 +203,8 @@ static tb_status build(tb_curvature *c, const tb_function *f, tb_curvature_kind 
     status = hessian_product(g, f->loss == TB_ROW_NONE ? tb_sum(g, value) : total_loss(&r), copies, v, &product);
   else
     status = outer_product(&r, kind, copies, v, &product);
-  return status == TB_OK ? tb_program_new(c->context, g, 1, &product, NULL, &c->program) : status;
+  const tb_program_options options = { .held = c->leaf_count - 1 }; /* all but the vectors */
+  return status == TB_OK ? tb_program_new(c->context, g, 1, &product, &options, &c->program) : status;
 }
 
 tb_status tb_curvature_new(tb_context *context, const tb_function *f, tb_curvature_kind kind, size_t block,
@@ -241,6 +243,7 @@ void tb_curvature_free(tb_curvature *c) {
 
 void tb_curvature_move(tb_curvature *c, const double *theta) {
   to_program(c->dtype, c->parameters, theta, c->leaves[0]);
+  tb_program_renew(c->program);
 }
 
 /* Blocks of the program's length; the last is filled up with zeros. */

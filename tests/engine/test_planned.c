@@ -123,6 +123,43 @@ static void check_tiles(const random_graph *r, int seed, size_t n, const tb_valu
   release(&got[0]);
 }
 
+static void run_with(const random_graph *r, tb_program *program, const void *const *inputs, answers *out) {
+  if (tb_program_run(program, r->inputs, inputs, out->count, (void *const *)out->data) != TB_OK)
+    fail_msg("%s", tb_context_message(r->context));
+}
+
+/* The same graph with some inputs held: runs with other values of the others, and of the held ones when renewed. */
+static void check_held(const random_graph *r, int seed, size_t n, const tb_value *values, const answers *naive,
+                       double tolerance) {
+  static const char zeros[1 << 16];
+  const size_t held = 1 + (size_t)seed % r->inputs;
+  const tb_program_options options = { .held = held };
+  const void *others[RANDOM_INPUTS], *held_ones[RANDOM_INPUTS];
+  tb_program *program;
+  if (tb_program_new(r->context, r->graph, n, values, &options, &program) != TB_OK)
+    fail_msg("graph %d: %s", seed, tb_context_message(r->context));
+  for (size_t i = 0; i < r->inputs; i++) {
+    others[i] = i < held ? r->data[i] : zeros;
+    held_ones[i] = i < held ? zeros : r->data[i];
+  }
+  answers got, again;
+  prepare(r, n, values, &got);
+  prepare(r, n, values, &again);
+  run_with(r, program, others, &again);
+  const uint64_t allocations = tb_context_allocations(r->context);
+  run(r, program, &got);
+  compare(seed, naive, &got, tolerance, "held");
+  tb_program_renew(program);
+  run_with(r, program, held_ones, &again);
+  tb_program_renew(program);
+  run(r, program, &again);
+  assert_int_equal(tb_context_allocations(r->context), allocations);
+  same_bytes(seed, &got, &again, "renewed");
+  tb_program_free(program);
+  release(&got);
+  release(&again);
+}
+
 static void check_graph(int seed, tb_dtype dtype, bool comparable, double tolerance) {
   tb_context *context = tb_context_new(NULL, NULL);
   random_graph r;
@@ -146,6 +183,8 @@ static void check_graph(int seed, tb_dtype dtype, bool comparable, double tolera
     release(&got[t]);
   unsetenv("TIEBREAK_KERNELS");
   check_tiles(&r, seed, n, values, &naive, tolerance);
+  if (seed % 4 == 1)
+    check_held(&r, seed, n, values, &naive, tolerance);
   release(&naive);
   random_graph_free(&r);
   tb_context_free(context);
