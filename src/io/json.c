@@ -212,6 +212,13 @@ char *tb_json_line(tb_context *context, const json_t *json) {
   return text.data;
 }
 
+static bool is_blank(const char *text, size_t size) {
+  for (size_t i = 0; i < size; i++)
+    if (!strchr(" \t\r\n", text[i]) || !text[i])
+      return false;
+  return true;
+}
+
 tb_status tb_json_parse(tb_context *context, const char *place, const char *text, size_t size, json_t **json) {
   json_error_t error;
   *json = json_loadb(text, size, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &error);
@@ -220,13 +227,15 @@ tb_status tb_json_parse(tb_context *context, const char *place, const char *text
   if (json_error_code(&error) == json_error_out_of_memory)
     return tb_fail(context, TB_NO_MEMORY, NULL, NULL, "out of memory: reading JSON");
   char where[4200];
-  snprintf(where, sizeof where, "%s:%d:%d", place, error.line, error.column);
-  tb_fail(context, TB_BAD_DATA, where, NULL, "%s", error.text);
+  const bool empty = json_error_code(&error) == json_error_premature_end_of_input && is_blank(text, size);
+  const int column = error.column > 0 ? error.column : 1; /* 0: at the very start of a line */
+  snprintf(where, sizeof where, "%s:%d:%d", place, empty ? 1 : error.line, empty ? 1 : column);
+  tb_fail(context, TB_BAD_DATA, where, NULL, "%s", empty ? "the file is empty" : error.text);
   const char *line = text, *end = text + size;
-  for (int i = 1; i < error.line && line < end; i++) {
+  for (int i = 1; i < error.line && line < end && !empty; i++) {
     const char *next = memchr(line, '\n', (size_t)(end - line));
     line = next ? next + 1 : end;
   }
-  tb_fail_excerpt(context, line, (size_t)error.column);
+  tb_fail_excerpt(context, line, (size_t)column);
   return TB_BAD_DATA;
 }

@@ -177,7 +177,7 @@ static tb_status read_tokens(reader *r, const json_t *root) {
   r->mixture->delimiter = text ? tb_hmm_token(r->mixture, text, strlen(text)) : SIZE_MAX;
   if (r->mixture->delimiter == SIZE_MAX) {
     enter(r, "delimiter", 0);
-    status = fail(r, NULL, "the delimiter is one of the tokens");
+    status = fail(r, "list it in `tokens`", "the delimiter is none of the tokens");
     leave(r);
   }
   return status;

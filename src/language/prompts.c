@@ -1,7 +1,7 @@
 /* Prompts in and out of distribution, and what strategies without a model score on them.
  *
  * A prompt is in distribution where the law gives it positive probability.  Unless a language draws its prompts they
- * are all strings of one length, by default the longest of which there are at most 256. */
+ * are all strings of one length, by default the longest of which there are at most 256 and which a string can have. */
 #include "language.h"
 
 #include <math.h>
@@ -50,7 +50,8 @@ static size_t default_length(const tb_language *l) {
   size_t length = 1;
   for (double total = (double)l->n_symbols; length < 8 && total * (double)l->n_symbols <= 256; length++)
     total *= (double)l->n_symbols;
-  return length;
+  const size_t longest = tb_language_max_length(l);
+  return longest && longest < length ? longest : length;
 }
 
 tb_status tb_language_prompts(tb_context *context, tb_arena *arena, const tb_language *l, size_t length, uint64_t seed,

@@ -181,6 +181,20 @@ static void judge_exact(sample *s, tb_verdict *verdict) {
     snprintf(verdict->note, sizeof verdict->note, "worst of %zu runs: %.100s", s->count, s->items[worst].outcome->run);
 }
 
+/* How many seeds would decide nine times in ten if mean and spread are what these say: ((1.96 + 1.28) sd / distance)².
+ */
+static void straddling(const sample *s, tb_verdict *verdict) {
+  enum { MOST = 10000 };
+  const double distance = fabs(verdict->value + verdict->claim->tolerance);
+  const double sd = tb_sd_of(verdict->seeds, s->per_seed), root = 3.24 * sd / distance;
+  if (root * root <= MOST)
+    undecided(verdict, "the interval over %zu seeds straddles the threshold; at this mean and spread %.0f would decide",
+              verdict->seeds, fmax(ceil(root * root), (double)verdict->seeds + 1));
+  else
+    undecided(verdict, "the interval over %zu seeds straddles the threshold, at which the mean lies: no effect is seen",
+              verdict->seeds);
+}
+
 /* per_seed[seeds] holds differences. */
 static void judge_differences(sample *s, tb_verdict *verdict) {
   const tb_claim *claim = verdict->claim;
@@ -193,7 +207,7 @@ static void judge_differences(sample *s, tb_verdict *verdict) {
   else if (verdict->low > -claim->tolerance)
     verdict->word = TB_FAILS;
   else
-    undecided(verdict, "the interval over %zu seeds straddles the threshold", verdict->seeds);
+    straddling(s, verdict);
 }
 
 static tb_status judge_below(sample *s, tb_verdict *verdict) {

@@ -59,19 +59,21 @@ static tb_status measure_range(tb_context *context, const tb_outcome *o, double 
     least = fmin(least, r1[i]);
     most = fmax(most, r1[i]);
   }
-  *value = n ? most - least : NAN;
-  *reference = 0.3;
+  *value = n ? 0 : NAN;
+  *reference = n ? most - least : NAN;
   return TB_OK;
 }
 
 static const tb_claim claim_behaviour = {
   .id = "measures.behaviour_differs",
-  .statement = "Networks of that one loss differ by 30 points or more in how often they follow the rule outside the "
-               "language",
+  .statement = "Networks of that one loss lie more than 30 points apart in how often they follow the rule outside the "
+               "language, in the mean over repetitions of the whole",
   .source = PAPER,
-  .reference = "Least and largest share over a run's networks, greedy completions of every prompt: no sampling noise",
+  .reference = "0.3, below the mean over repetitions of the largest less the least share of a run's networks; greedy "
+               "completions of every prompt: no sampling noise",
   .group = LANGUAGE_EQUAL_LOSS,
-  .kind = TB_CLAIM_AT_LEAST,
+  .kind = TB_CLAIM_LESS,
+  .tolerance = 0.3,
   .unit = "share of prompts",
   .min_seeds = 3,
   .arm = arm_any,

@@ -168,6 +168,9 @@ typedef struct running {
   double *theta;
   checkpoint_head head;
   rules_looks looks;
+  tb_arena *arena; /* of what was last seen of the model, and after how many steps; NULL: nothing yet */
+  rules_behaviour seen;
+  double seen_at;
 } running;
 
 static double step_of(const running *w) {
@@ -212,21 +215,29 @@ static void move(running *w) {
   rules_readers_move(&w->readers, w->theta);
 }
 
-static tb_status look(running *w, tb_metrics *out, const char *prompts) {
-  tb_arena *arena = tb_arena_new(w->r->context);
-  rules_behaviour b;
-  tb_status status = arena ? TB_OK : TB_NO_MEMORY;
+/* What the model of now does; once a step, though the last snapshot and the end are often the same one. */
+static tb_status measure(running *w) {
+  if (w->arena && w->seen_at == step_of(w))
+    return TB_OK;
+  tb_arena_free(w->arena);
+  w->arena = tb_arena_new(w->r->context);
+  if (!w->arena)
+    return TB_NO_MEMORY;
   move(w);
-  if (!status)
-    status = rules_measure(w->r, &w->readers, arena, &b);
-  if (!status && !isfinite(b.loss) && w->trainer)
+  tb_status status = rules_measure(w->r, &w->readers, w->arena, &w->seen);
+  w->seen_at = step_of(w);
+  if (!status && !isfinite(w->seen.loss) && w->trainer)
     status = tb_fail(w->r->context, TB_FAILED, "option lr", "lower lr=, or give clip=1",
-                     "the loss is %g after %g steps", b.loss, step_of(w));
+                     "the loss is %g after %g steps", w->seen.loss, w->seen_at);
+  return status;
+}
+
+static tb_status look(running *w, tb_metrics *out, const char *prompts) {
+  tb_status status = measure(w);
   if (!status)
-    status = describe(w->r, &b, step_of(w), &w->head, out);
+    status = describe(w->r, &w->seen, w->seen_at, &w->head, out);
   if (!status && prompts)
-    status = rules_write_prompts(w->r, &b, prompts);
-  tb_arena_free(arena);
+    status = rules_write_prompts(w->r, &w->seen, prompts);
   return status;
 }
 
@@ -329,6 +340,7 @@ static tb_status run_study(tb_run *run) {
     status = train(&w, until, &stopped);
   if (!status)
     status = finish(&w, stopped);
+  tb_arena_free(w.arena);
   rules_trainer_free(w.trainer);
   rules_readers_free(&w.readers);
   rules_close(&r);

@@ -42,8 +42,9 @@ static const tb_option language_options[] = {
 
 static const tb_option model_options[] = {
   { "model", TB_CHOICE, "transformer", "transformer|lstm|gru|linear|mamba|xlstm|ngram", ANY, false,
-    "the sequence model; linear: a linear map of all embeddings so far; ngram: maximum likelihood with back-off", NULL,
-    NULL },
+    "the sequence model; linear: a linear map of all embeddings so far; ngram: maximum likelihood with back-off; mamba "
+    "and xlstm are not in this version",
+    NULL, NULL },
   { "depth", TB_INTEGER, "5", NULL, 1, 100, false, "layers (transformer, lstm, gru)", NULL, NULL },
   { "width", TB_INTEGER, "10", NULL, 1, 65536, false, "of the transformer's stream, of recurrent states", NULL, NULL },
   { "embedding", TB_INTEGER, "", NULL, 1, 65536, false, "width of embeddings (lstm, gru, linear); unset: width", NULL,

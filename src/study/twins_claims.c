@@ -66,7 +66,7 @@ TWINS(exact_r1, "exact.r1", "and the rule r1 survives in 158 of 251 completions 
 
 /* ---- trained ---- */
 
-RULES_ARM(trained, "kind=trained published_quirks=none")
+RULES_ARM(trained, "kind=trained language=L3 published_quirks=none")
 RULES_MEASURE(excess,
               fmax(rules_metric(o, "first.excess_loss"), rules_metric(o, "second.excess_loss")) /
                   rules_metric(o, "optimal_loss"),
@@ -86,7 +86,7 @@ TWINS(trained_gap, "trained.gap",
 /* Differently means: more than a fifth of the prompts outside the language are completed differently. */
 RULES_MEASURE(disagree, 0, rules_metric(o, "disagreement"))
 
-#define SAME(A, B, C) "kind=trained published_quirks=none " A B C
+#define SAME(A, B, C) "kind=trained language=L3 published_quirks=none " A B C
 RULES_ARM(by_seed, SAME("second_model=same ", "second_method=same ", "second_training=same"))
 RULES_ARM(by_network, SAME("second_model=lstm ", "second_method=same ", "second_training=same"))
 RULES_ARM(by_method, SAME("second_model=same ", "second_method=gd ", "second_training=same"))

@@ -368,7 +368,8 @@ static void the_released_mixture(void **state) {
 static const struct {
   const char *content, *place, *message; /* message NULL: the JSON library's own words */
 } faulty[] = {
-  { "", ":1:0", NULL },
+  { "", ":1:1", "the file is empty" },
+  { " \n\n", ":1:1", "the file is empty" },
   { "{\"tokens\": [\"/\" \"a\"]}", ":1:19", NULL },
   { "[1]", ":1:1", "expected an object" },
   { "{\"tokens\": [\"/\"],\n \"delimter\": \"/\"}", ":2:14", "a mixture file has no \"delimter\" here" },
@@ -380,7 +381,7 @@ static const struct {
   { "{\"tokens\": [\"/\", \"/\"], \"delimiter\": \"/\", \"components\": [1]}", ":1:18",
     "tokens[1]: token \"/\" is given twice" },
   { "{\"tokens\": [\"/\", \"a\"], \"delimiter\": \"b\", \"components\": [1]}", ":1:37",
-    "the delimiter is one of the tokens" },
+    "the delimiter is none of the tokens" },
   { "{\"tokens\": [\"/\", \"a\"], \"delimiter\": \"/\", \"components\": []}", ":1:56",
     "components: expected 1 to 10000 of them" },
   { "{\"tokens\": [\"/\", \"a\"], \"delimiter\": \"/\", \"components\": [1]}", ":1:57",
