@@ -6,15 +6,16 @@
  * pass by one after the other, as far as any query of the block sees them.  Reverse computes the weights again.  Only
  * k̄ and v̄, which sum over queries, want the weights turned: squares of BLOCK × BLOCK.  Each output sums in order of
  * keys (of even and of odd ones) or of queries, whatever the vector width. */
-#include "engine/kernels/exponential.h"
 #include "engine/kernels/transpose.h"
+#include "engine/kernels/vectors.h"
 
 enum {
   BLOCK = MAX_LANES,
   FEATURES = VECTOR_BYTES == 64 ? 8 : 4, /* taken at once */
 };
 
-#define ALIGNED __attribute__((aligned(64)))
+#define ALIGNED   __attribute__((aligned(64)))
+#define EACH_WIDE UNROLL for (int w = 0; w < WIDE; w++)
 
 /* ---- the parts of a block ---- */
 
@@ -196,23 +197,21 @@ static void add_bias(const tb_attention *a, const block *b, const real *bias, re
 }
 
 static void exponentiate(block *b) {
-  real most[BLOCK] ALIGNED, sum[BLOCK] ALIGNED;
-  vector m[WIDE];
-  UNROLL for (int w = 0; w < WIDE; w++) m[w] = spread(-INFINITE);
-  for (size_t j = 0; j < b->keys; j++) {
-    UNROLL for (int w = 0; w < WIDE; w++) m[w] = larger_of(load(b->s + j * BLOCK + w * LANES), m[w]);
+  vector most[WIDE], sum[WIDE];
+  EACH_WIDE {
+    most[w] = spread(-INFINITE);
+    sum[w] = (vector){ 0 };
   }
-  UNROLL for (int w = 0; w < WIDE; w++) store(most + w * LANES, m[w]);
-  for (size_t i = 0; i < BLOCK; i++)
-    sum[i] = 0;
-  for (size_t j = 0; j < b->keys; j++) {
-    real *s = b->s + j * BLOCK;
-    LOOP for (size_t i = 0; i < BLOCK; i++) {
-      s[i] = exp_falling(s[i] - most[i]);
-      sum[i] += s[i];
+  for (size_t j = 0; j < b->keys; j++)
+    EACH_WIDE most[w] = larger_of(load(b->s + j * BLOCK + w * LANES), most[w]);
+  for (size_t j = 0; j < b->keys; j++)
+    EACH_WIDE {
+      real *s = b->s + j * BLOCK + w * LANES;
+      const vector e = exp_falling_vector(load(s) - most[w]);
+      store(s, e);
+      sum[w] += e;
     }
-  }
-  memcpy(b->sum, sum, sizeof sum);
+  EACH_WIDE store(b->sum + w * LANES, sum[w]);
 }
 
 /* The block from a query on: turned[width, BLOCK] queries, b.s and b.sum. */

@@ -36,8 +36,10 @@ typedef struct split {
   real rest, first, second;
 } split;
 
-INLINE real power_of_two(integer n) {
-  return as_real((integer)(((natural)n + EXPONENT_BIAS) << MANTISSA_BITS));
+/* A number near ROUNDER + k·bias carries n + k·bias in its low bits, and nothing above them that a shift up to the
+ * exponent would keep. */
+INLINE real power_of_two(natural biased) {
+  return as_real((integer)(biased << MANTISSA_BITS));
 }
 
 /* of the integers that two numbers near ROUNDER carry in their low bits */
@@ -46,11 +48,10 @@ INLINE integer difference(real a, real b) {
 }
 
 INLINE split exp_split(real x) {
-  const real t = fused(x, LOG2_E, ROUNDER), n = t - ROUNDER;
+  const real rounder = ROUNDER + 2 * EXPONENT_BIAS, t = fused(x, LOG2_E, rounder), n = t - rounder;
   const real r = fused(n, -LN2_LOW, fused(n, -LN2_HIGH, x));
-  const integer whole = difference(t, ROUNDER), half = difference(fused(n, REAL(0.5), ROUNDER), ROUNDER);
-  return (split){ fused(r * r, exp_rest(r), r), power_of_two(half),
-                  power_of_two((integer)((natural)whole - (natural)half)) };
+  const natural whole = (natural)as_integer(t), half = whole >> 1;
+  return (split){ fused(r * r, exp_rest(r), r), power_of_two(half), power_of_two(whole - half) };
 }
 
 INLINE real exp_(real x) {
@@ -60,9 +61,13 @@ INLINE real exp_(real x) {
 
 /* exp(x) of x ≤ 0 or NaN, as softmax needs it: 0 where it would be less than the smallest normal number */
 INLINE real exp_falling(real x) {
-  const real t = fused(x, LOG2_E, ROUNDER), n = t - ROUNDER;
+  const real rounder = ROUNDER + EXPONENT_BIAS, t = fused(x, LOG2_E, rounder), n = t - rounder;
+#if TB_REAL_BITS == 32 /* what this leaves of log 2 is less than 2⁻²⁸: an ulp where the weight is 10⁻²⁰ */
+  const real r = fused(n, REAL(-0.693147182464599609375), x);
+#else
   const real r = fused(n, -LN2_LOW, fused(n, -LN2_HIGH, x));
-  const real y = (1 + fused(r * r, exp_rest(r), r)) * power_of_two(difference(t, ROUNDER));
+#endif
+  const real y = fused(fused(exp_rest(r), r, 1), r, 1) * power_of_two((natural)as_integer(t));
   return x < FALLING_LEAST ? 0 : y;
 }
 

@@ -7,7 +7,7 @@
  * Φ(−t): exp(−t²/2) M(t), t ≥ 0, with Mills's ratio M as a polynomial in (t − a)/(t + a), and t² carried in two pieces:
  *        GELU and its derivatives keep their relative accuracy down to the smallest number.
  * Largest errors in units of the last place, measured by tests/engine/test_math.c, stand in tb_kernel_bounds there. */
-#include "engine/kernels/exponential.h"
+#include "engine/kernels/vectors.h"
 
 /* ---- constants ---- */
 
@@ -219,33 +219,6 @@ INLINE real within(real x, real most) {
   return at_least(at_most(x, most), -most);
 }
 
-/* x Φ(x) and Φ(w) + w φ(w); m is Mills's ratio of |x|, |w|, b the bell there */
-INLINE real gelu_value(real x, real m, bell b) {
-  const real beside = times(x > 0 ? m : x * m, b);
-  return x > 0 ? fused(-x, beside, x) : beside;
-}
-
-INLINE real gelu_slope(real w, real m, bell b) {
-  const real beside = times(fused(w, INV_SQRT_2PI, w > 0 ? -m : m), b);
-  return w > 0 ? 1 + beside : beside;
-}
-
-INLINE real gelu_(real x) {
-  x = at_least(x, -TAIL_MOST);
-  const real t = at_most(magnitude(x), TAIL_MOST);
-  return gelu_value(x, mills_ratio(t), bell_of(t, REAL(0.5)));
-}
-
-INLINE real gelu1(real x) {
-  const real w = within(x, TAIL_MOST), t = magnitude(w);
-  return gelu_slope(w, mills_ratio(t), bell_of(t, REAL(0.5)));
-}
-
-INLINE real gelu2(real x) {
-  const real w = within(x, TAIL_MOST);
-  return times(INV_SQRT_2PI * fused(-w, w, 2), bell_of(w, REAL(0.5)));
-}
-
 INLINE real gelu3(real x) {
   const real w = within(x, TAIL_MOST);
   return times(INV_SQRT_2PI * w * fused(w, w, -4), bell_of(w, REAL(0.5)));
@@ -424,18 +397,6 @@ INLINE two softplus_pair(real x) { /* and the sigmoid */
   return (two){ (x > 0 ? x : 0) + log_plus(u, (e - (u - 1)) / u), x >= 0 ? d : e * d };
 }
 
-INLINE two gelu_pair(real x) {
-  const real y = at_least(x, -TAIL_MOST), w = at_most(y, TAIL_MOST), t = magnitude(w), m = mills_ratio(t);
-  const bell b = bell_of(t, REAL(0.5));
-  return (two){ gelu_value(y, m, b), gelu_slope(w, m, b) };
-}
-
-INLINE two gelu_pair2(real x) {
-  const real w = within(x, TAIL_MOST), t = magnitude(w);
-  const bell b = bell_of(t, REAL(0.5));
-  return (two){ gelu_slope(w, mills_ratio(t), b), times(INV_SQRT_2PI * fused(-w, w, 2), b) };
-}
-
 INLINE two tanh_pair2(real x) {
   const slope s = tanh_of(x);
   return (two){ s.first, -2 * s.first * with_sign(s.size, x) };
@@ -445,6 +406,78 @@ INLINE two sigmoid_pair2(real x) {
   const decay d = decay_of(magnitude(x));
   const real s = square_inverse(d.e);
   return (two){ s, s * with_sign(d.m / (1 + d.e), -x) };
+}
+
+/* ---- GELU, vector by vector ---- */
+
+/* exp(−t²/2) = size·first·second, Mills's ratio m of t = |x|, |x| ≤ most */
+typedef struct bell_vector {
+  vector t, m, size, second; /* the first power is in the size */
+} bell_vector;
+
+INLINE bell_vector bell_of_vector(vector x) {
+  const vector t = bits_and(x, (natural)-1 >> 1), square = t * t, half = spread(REAL(-0.5));
+#if defined(__FMA__)
+  const vector low = fused_vector(t, t, -square);
+#else
+  const vector grid = t * (real)(((natural)1 << (MANTISSA_BITS / 2 + 1)) + 1), high = grid - (grid - t),
+               rest = t - high;
+  const vector low = ((high * high - square) + 2 * high * rest) + rest * rest;
+#endif
+  const vector rounder = spread(ROUNDER + 2 * EXPONENT_BIAS), y = square * half;
+  const vector k = fused_vector(y, spread(LOG2_E), rounder), n = k - rounder;
+  const vector r = fused_vector(n, spread(-LN2_LOW), fused_vector(low, half, fused_vector(n, spread(-LN2_HIGH), y)));
+  const vector size = fused_vector(fused_vector(exp_rest_vector(r), r, spread(1)), r, spread(1));
+  const natural_vector whole = (natural_vector)k, first = whole >> 1;
+  const vector inverse = 1 / (t + TAIL_CENTRE), s = (t - TAIL_CENTRE) * inverse;
+  return (bell_vector){ t, mills_vector(s) * inverse, size * power_vector(first), power_vector(whole - first) };
+}
+
+/* max(x, 0) − |x| Φ(−|x|) */
+INLINE vector gelu_value_vector(vector x, bell_vector b) {
+  return larger_of((vector){ 0 }, x) - b.t * b.m * b.size * b.second;
+}
+
+/* (1 −) ∓(|x| φ(x) − Φ(−|x|)) by the sign of x */
+INLINE vector gelu_slope_vector(vector x, bell_vector b) {
+  const vector beside = fused_vector(b.t, spread(INV_SQRT_2PI), -b.m) * b.size * b.second;
+  const natural_vector sign = (natural_vector)x & ((natural)1 << (TB_REAL_BITS - 1));
+  const natural_vector negative = sign == 0;
+  return (vector)((natural_vector)beside ^ sign) + (vector)(negative & (natural_vector)spread(1));
+}
+
+typedef struct vector_two {
+  vector a, b;
+} vector_two;
+
+INLINE vector within_vector(vector x) {
+  return cap(raise(x, -TAIL_MOST), TAIL_MOST);
+}
+
+INLINE vector gelu_(vector x) {
+  x = raise(x, -TAIL_MOST);
+  return gelu_value_vector(x, bell_of_vector(cap(x, TAIL_MOST)));
+}
+
+INLINE vector gelu1(vector x) {
+  const vector w = within_vector(x);
+  return gelu_slope_vector(w, bell_of_vector(w));
+}
+
+INLINE vector_two gelu_pair(vector x) {
+  const vector y = raise(x, -TAIL_MOST), w = cap(y, TAIL_MOST);
+  const bell_vector b = bell_of_vector(w);
+  return (vector_two){ gelu_value_vector(y, b), gelu_slope_vector(w, b) };
+}
+
+INLINE vector_two gelu_pair2(vector x) { /* (2 − w²) φ(w) */
+  const vector w = within_vector(x);
+  const bell_vector b = bell_of_vector(w);
+  return (vector_two){ gelu_slope_vector(w, b), INV_SQRT_2PI * fused_vector(-w, w, spread(2)) * b.size * b.second };
+}
+
+INLINE vector gelu2(vector x) {
+  return gelu_pair2(x).b;
 }
 
 /* ---- kernels: whole vectors, then the last ones from a padded copy ---- */
@@ -504,14 +537,37 @@ static void map_pair(map_pair_function *f, size_t rows, size_t cols, real *y, si
   }
 }
 
+/* The same with vectors, which f(x) takes. */
+#define VECTOR_KERNEL(f)                                                                                               \
+  static __attribute__((noinline)) void f##_vectors(size_t vectors, real *y, const real *x) {                          \
+    for (size_t i = 0; i < vectors; i++)                                                                               \
+      store(y + i * LANES, f(load(x + i * LANES)));                                                                    \
+  }                                                                                                                    \
+  static void f##_kernel(size_t rows, size_t cols, void *out, size_t ldo, const void *a, size_t lda) {                 \
+    map(f##_vectors, rows, cols, out, ldo, a, lda);                                                                    \
+  }
+#define VECTOR_PAIR(f)                                                                                                 \
+  static __attribute__((noinline)) void f##_vectors(size_t vectors, real *y, real *z, const real *x) {                 \
+    for (size_t i = 0; i < vectors; i++) {                                                                             \
+      const vector_two t = f(load(x + i * LANES));                                                                     \
+      store(y + i * LANES, t.a);                                                                                       \
+      store(z + i * LANES, t.b);                                                                                       \
+    }                                                                                                                  \
+  }                                                                                                                    \
+  static void f##_kernel(size_t rows, size_t cols, void *out0, size_t ldo0, void *out1, size_t ldo1, const void *a,    \
+                         size_t lda) {                                                                                 \
+    map_pair(f##_vectors, rows, cols, out0, ldo0, out1, ldo1, a, lda);                                                 \
+  }
+
 /* clang-format off */
+VECTOR_KERNEL(gelu_) VECTOR_KERNEL(gelu1) VECTOR_KERNEL(gelu2) VECTOR_PAIR(gelu_pair) VECTOR_PAIR(gelu_pair2)
 KERNEL(negate_) KERNEL(magnitude) KERNEL(sign_) KERNEL(exp_) KERNEL(log_) KERNEL(log1p_) KERNEL(expm1_) KERNEL(sqrt_)
 KERNEL(reciprocal_) KERNEL(square_) KERNEL(tanh_) KERNEL(erf_) KERNEL(sigmoid_) KERNEL(softplus_) KERNEL(relu_)
-KERNEL(gelu_) KERNEL(log_sigmoid_) KERNEL(floor_) KERNEL(log_normal_cdf_) KERNEL(relu1) KERNEL(tanh1) KERNEL(tanh2)
-KERNEL(tanh3) KERNEL(erf1) KERNEL(erf2) KERNEL(erf3) KERNEL(sigmoid1) KERNEL(sigmoid2) KERNEL(sigmoid3) KERNEL(gelu1)
-KERNEL(gelu2) KERNEL(gelu3) KERNEL(log_normal_cdf1) KERNEL(log_normal_cdf2) KERNEL(log_normal_cdf3) KERNEL(turn_sine)
-KERNEL(turn_cosine) PAIR(tanh_pair) PAIR(sigmoid_pair) PAIR(softplus_pair) PAIR(gelu_pair) PAIR(tanh_pair2)
-PAIR(sigmoid_pair2) PAIR(gelu_pair2)
+KERNEL(log_sigmoid_) KERNEL(floor_) KERNEL(log_normal_cdf_) KERNEL(relu1) KERNEL(tanh1) KERNEL(tanh2)
+KERNEL(tanh3) KERNEL(erf1) KERNEL(erf2) KERNEL(erf3) KERNEL(sigmoid1) KERNEL(sigmoid2) KERNEL(sigmoid3)
+KERNEL(gelu3) KERNEL(log_normal_cdf1) KERNEL(log_normal_cdf2) KERNEL(log_normal_cdf3) KERNEL(turn_sine)
+KERNEL(turn_cosine) PAIR(tanh_pair) PAIR(sigmoid_pair) PAIR(softplus_pair) PAIR(tanh_pair2)
+PAIR(sigmoid_pair2)
     /* clang-format on */
 
     static const struct {

@@ -21,6 +21,15 @@ INLINE real exp_rest(real x) {
   return p;
 }
 
+INLINE vector exp_rest_vector(vector x) {
+  vector p = spread(1.392625083e-3f);
+  p = fused_vector(p, x, spread(8.363232884e-3f));
+  p = fused_vector(p, x, spread(4.166655421e-2f));
+  p = fused_vector(p, x, spread(1.666657667e-1f));
+  p = fused_vector(p, x, spread(5.000000000e-1f));
+  return p;
+}
+
 /* erf(x)/x - 1 of z = x^2, x <= 0.9; error relative to erf */
 /* degree 5, error 1.3e-8 */
 INLINE real erf_rest(real x) {
@@ -47,6 +56,21 @@ INLINE real mills(real x) {
   p = fused(p, x, 3.154250580e-1f);
   p = fused(p, x, -5.655619087e-1f);
   p = fused(p, x, 7.444160754e-1f);
+  return p;
+}
+
+INLINE vector mills_vector(vector x) {
+  vector p = spread(-4.976688935e-5f);
+  p = fused_vector(p, x, spread(3.463520082e-5f));
+  p = fused_vector(p, x, spread(4.526939197e-4f));
+  p = fused_vector(p, x, spread(-4.177685982e-4f));
+  p = fused_vector(p, x, spread(-3.178985901e-3f));
+  p = fused_vector(p, x, spread(6.465234077e-3f));
+  p = fused_vector(p, x, spread(1.740605873e-2f));
+  p = fused_vector(p, x, spread(-1.160490454e-1f));
+  p = fused_vector(p, x, spread(3.154250580e-1f));
+  p = fused_vector(p, x, spread(-5.655619087e-1f));
+  p = fused_vector(p, x, spread(7.444160754e-1f));
   return p;
 }
 
@@ -114,6 +138,20 @@ INLINE real exp_rest(real x) {
   return p;
 }
 
+INLINE vector exp_rest_vector(vector x) {
+  vector p = spread(2.5100472505694996003e-8);
+  p = fused_vector(p, x, spread(2.7620201591031548792e-7));
+  p = fused_vector(p, x, spread(2.7557268276905696187e-6));
+  p = fused_vector(p, x, spread(2.4801521057868205199e-5));
+  p = fused_vector(p, x, spread(1.9841269863171556026e-4));
+  p = fused_vector(p, x, spread(1.3888888917367080562e-3));
+  p = fused_vector(p, x, spread(8.3333333333300381973e-3));
+  p = fused_vector(p, x, spread(4.1666666666623820532e-2));
+  p = fused_vector(p, x, spread(1.6666666666666667460e-1));
+  p = fused_vector(p, x, spread(5.0000000000000010314e-1));
+  return p;
+}
+
 /* erf(x)/x - 1 of z = x^2, x <= 0.9; error relative to erf */
 /* degree 10, error 4.4e-17 */
 INLINE real erf_rest(real x) {
@@ -158,6 +196,34 @@ INLINE real mills(real x) {
   p = fused(p, x, 3.8713740074222692185e-1);
   p = fused(p, x, -6.0789664197189212506e-1);
   p = fused(p, x, 7.5528513041575145016e-1);
+  return p;
+}
+
+INLINE vector mills_vector(vector x) {
+  vector p = spread(-1.4936479509955029666e-10);
+  p = fused_vector(p, x, spread(-1.6858481937278876045e-9));
+  p = fused_vector(p, x, spread(-4.1774838524334273074e-10));
+  p = fused_vector(p, x, spread(1.6051942514282524999e-8));
+  p = fused_vector(p, x, spread(1.7419125179458913446e-8));
+  p = fused_vector(p, x, spread(-7.8746944304708379850e-8));
+  p = fused_vector(p, x, spread(-1.5916439391794902921e-7));
+  p = fused_vector(p, x, spread(2.6468456126470356967e-7));
+  p = fused_vector(p, x, spread(1.0242368988565402665e-6));
+  p = fused_vector(p, x, spread(-6.2491416809006590173e-7));
+  p = fused_vector(p, x, spread(-5.9212894221150284734e-6));
+  p = fused_vector(p, x, spread(7.1458025921931011788e-7));
+  p = fused_vector(p, x, spread(3.5144988131603436219e-5));
+  p = fused_vector(p, x, spread(-1.9076685133202145664e-6));
+  p = fused_vector(p, x, spread(-2.3109498674854846771e-4));
+  p = fused_vector(p, x, spread(1.3334420755153712511e-4));
+  p = fused_vector(p, x, spread(1.6308184627789688120e-3));
+  p = fused_vector(p, x, spread(-3.4796923564507776730e-3));
+  p = fused_vector(p, x, spread(-7.5401889669966230706e-3));
+  p = fused_vector(p, x, spread(6.0396574890348080056e-2));
+  p = fused_vector(p, x, spread(-1.8652185795965177222e-1));
+  p = fused_vector(p, x, spread(3.8713740074222692185e-1));
+  p = fused_vector(p, x, spread(-6.0789664197189212506e-1));
+  p = fused_vector(p, x, spread(7.5528513041575145016e-1));
   return p;
 }
 

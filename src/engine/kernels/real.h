@@ -106,18 +106,47 @@ INLINE vector fused_vector(vector a, vector b, vector c) {
 #endif
 }
 
-/* a > b ? a : b in each lane */
-INLINE vector larger_of(vector a, vector b) {
+/* a > b ? a : b in each lane, and a < b ? a : b */
 #if defined(__AVX512F__) && TB_REAL_BITS == 32
+INLINE vector larger_of(vector a, vector b) {
   return (vector)_mm512_max_ps((__m512)a, (__m512)b);
+}
+INLINE vector smaller_of(vector a, vector b) {
+  return (vector)_mm512_min_ps((__m512)a, (__m512)b);
+}
 #elif defined(__AVX512F__)
+INLINE vector larger_of(vector a, vector b) {
   return (vector)_mm512_max_pd((__m512d)a, (__m512d)b);
+}
+INLINE vector smaller_of(vector a, vector b) {
+  return (vector)_mm512_min_pd((__m512d)a, (__m512d)b);
+}
+#elif defined(__AVX2__) && TB_REAL_BITS == 32
+INLINE vector larger_of(vector a, vector b) {
+  return (vector)_mm256_max_ps((__m256)a, (__m256)b);
+}
+INLINE vector smaller_of(vector a, vector b) {
+  return (vector)_mm256_min_ps((__m256)a, (__m256)b);
+}
+#elif defined(__AVX2__)
+INLINE vector larger_of(vector a, vector b) {
+  return (vector)_mm256_max_pd((__m256d)a, (__m256d)b);
+}
+INLINE vector smaller_of(vector a, vector b) {
+  return (vector)_mm256_min_pd((__m256d)a, (__m256d)b);
+}
 #else
+INLINE vector larger_of(vector a, vector b) {
   for (int l = 0; l < LANES; l++)
     a[l] = a[l] > b[l] ? a[l] : b[l];
   return a;
-#endif
 }
+INLINE vector smaller_of(vector a, vector b) {
+  for (int l = 0; l < LANES; l++)
+    a[l] = a[l] < b[l] ? a[l] : b[l];
+  return a;
+}
+#endif
 
 #if TB_REAL_BITS == 32
 typedef int32_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
@@ -128,6 +157,17 @@ typedef int64_t lane_bits __attribute__((vector_size(VECTOR_BYTES)));
 /* v where d > 0, else 0 */
 INLINE vector where_positive(vector d, vector v) {
   return (vector)((lane_bits)(d > 0) & (lane_bits)v);
+}
+
+/* x < least ? 0 : v in each lane */
+INLINE vector unless_less(vector x, vector least, vector v) {
+#if defined(__AVX512F__) && TB_REAL_BITS == 32
+  return (vector)_mm512_maskz_mov_ps(_mm512_cmp_ps_mask((__m512)x, (__m512)least, _CMP_NLT_UQ), (__m512)v);
+#elif defined(__AVX512F__)
+  return (vector)_mm512_maskz_mov_pd(_mm512_cmp_pd_mask((__m512d)x, (__m512d)least, _CMP_NLT_UQ), (__m512d)v);
+#else
+  return (vector)(~(lane_bits)(x < least) & (lane_bits)v);
+#endif
 }
 
 /* The first count lanes, 0 < count < LANES; the others 0. */
