@@ -1,7 +1,8 @@
 /* logistic: Bayesian logistic regression on a table x1,…,xk,y.
  *
  * w ~ N(0, prior_sd² I), y_i = ±1 with probability σ(y_i w·x_i); x has a leading 1 and features scaled by their
- * population standard deviation, so d = k + 1.  The graph is one product with the rows y_i x_i and its transpose. */
+ * population standard deviation, so d = k + 1.  The graph is one product with the columns −y_i x_i and its transpose;
+ * ln σ(m) = −ln(1 + e^{−m}). */
 #include <math.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 
 typedef struct logistic {
   size_t rows;
-  double *z; /* [n,d]: y_i x_i */
+  double *z; /* [d,n]: −y_i x_i in column i: a row of parameters times it runs along the observations */
   double prior_sd;
 } logistic;
 
@@ -31,7 +32,7 @@ static tb_status read_labels(tb_density *density, const tb_table *table, double 
 }
 
 /* Feature j as the model sees it: (x − mean)/sd, x/sd or x; 0 where it is constant and to be scaled. */
-static void standardise(const tb_table *table, size_t j, bool centre, bool scale, double *out, size_t apart) {
+static void standardise(const tb_table *table, size_t j, bool centre, bool scale, double *out) {
   const size_t n = table->rows;
   double mean = 0, square = 0;
   for (size_t i = 0; i < n; i++)
@@ -43,7 +44,7 @@ static void standardise(const tb_table *table, size_t j, bool centre, bool scale
   const double sd = sqrt(square);
   for (size_t i = 0; i < n; i++) {
     const double x = table->values[i * table->cols + j] - (centre ? mean : 0);
-    out[i * apart] = !scale ? x : sd > 1e-14 * fabs(mean) ? x / sd : 0;
+    out[i] = !scale ? x : sd > 1e-14 * fabs(mean) ? x / sd : 0;
   }
 }
 
@@ -64,14 +65,14 @@ static tb_status use_table(tb_density *density, const tb_table *table, double pr
   self->rows = n;
   names[0] = "intercept";
   for (size_t j = 1; j < d; j++) {
-    standardise(table, j - 1, centre, scale, self->z + j, d);
+    standardise(table, j - 1, centre, scale, self->z + j * n);
     if (!(names[j] = tb_arena_text(density->arena, table->names[j - 1])))
       return TB_NO_MEMORY;
   }
   for (size_t i = 0; i < n; i++) {
-    self->z[i * d] = 1;
+    self->z[i] = 1;
     for (size_t j = 0; j < d; j++)
-      self->z[i * d + j] *= label[i];
+      self->z[j * n + i] *= -label[i];
   }
   density->names = names;
   return tb_density_plain(density, d);
@@ -82,16 +83,19 @@ static tb_status use_table(tb_density *density, const tb_table *table, double pr
 static tb_status look_for_flat_direction(tb_density *density) {
   const logistic *self = density->self;
   const size_t n = self->rows, d = density->dims;
-  double *block = tb_allocate(density->context, 2 * n + 5 * d, sizeof *block);
+  double *block = tb_allocate(density->context, 2 * n + 5 * d + n * d, sizeof *block);
   if (!block)
     return TB_NO_MEMORY;
-  double *low = block, *high = low + n, *cost = high + n, *least = cost + d, *most = least + d, *w = most + d;
+  double *low = block, *high = low + n, *cost = high + n, *least = cost + d, *most = least + d, *w = most + d,
+         *rows = w + d;
   double best = 0;
   int outcome;
   for (size_t i = 0; i < n; i++) {
     high[i] = INFINITY;
-    for (size_t j = 0; j < d; j++)
-      cost[j] -= self->z[i * d + j];
+    for (size_t j = 0; j < d; j++) {
+      rows[i * d + j] = self->z[j * n + i];
+      cost[j] -= rows[i * d + j];
+    }
   }
   for (size_t j = 0; j < d; j++) {
     least[j] = -1;
@@ -99,7 +103,7 @@ static tb_status look_for_flat_direction(tb_density *density) {
   }
   double *dual = tb_allocate(density->context, n, sizeof *dual);
   tb_status status =
-      dual ? tb_linear_programme(density->context, n, d, cost, self->z, low, high, least, most, w, dual, &outcome)
+      dual ? tb_linear_programme(density->context, n, d, cost, rows, low, high, least, most, w, dual, &outcome)
            : TB_NO_MEMORY;
   for (size_t j = 0; j < d && !status; j++)
     best -= cost[j] * w[j];
@@ -108,7 +112,7 @@ static tb_status look_for_flat_direction(tb_density *density) {
   for (size_t j = 0; j < d && !status && !density->improper; j++) {
     double square = 0;
     for (size_t i = 0; i < n; i++)
-      square += self->z[i * d + j] * self->z[i * d + j];
+      square += rows[i * d + j] * rows[i * d + j];
     if (square == 0)
       density->improper = "a feature is constant and there is no prior";
   }
@@ -147,8 +151,8 @@ tb_status tb_density_logistic(tb_context *context, const tb_table *table, double
 
 static tb_value build(const tb_density *density, tb_graph *g, tb_value y) {
   const logistic *self = density->self;
-  const tb_value margins = tb_matmul(g, y, false, tb_numbers(g, y, self->rows, density->dims, self->z), true);
-  const tb_value likelihood = tb_sum_last(g, tb_log_sigmoid(g, margins));
+  const tb_value against = tb_matmul(g, y, false, tb_numbers(g, y, density->dims, self->rows, self->z), false);
+  const tb_value likelihood = tb_negate(g, tb_sum_last(g, tb_softplus(g, against)));
   return isinf(self->prior_sd) ? likelihood : tb_add(g, likelihood, tb_log_normal(g, y, 0, self->prior_sd));
 }
 

@@ -220,26 +220,19 @@ static void dot_product(size_t m, size_t n, size_t k, real alpha, const real *a,
 
 /* ---- one column: dot products ---- */
 
-/* c[i] = alpha a[i, .]·x + beta d[i], or times d[i]: MAX_LANES sums an output, then a fixed tree */
+/* c[i] = alpha a[i, .]·x + beta d[i], or times d[i], DOT_COLS rows of a at a time. */
 static void dot_rows(size_t m, size_t k, const real *a, size_t lda, const real *x, real alpha, tb_gemm_with with,
                      real beta, const real *d, size_t ldd, real *c, size_t ldc) {
-  for (size_t i = 0; i < m; i++) {
-    const real *row = a + i * lda;
-    vector acc[WIDE];
-    UNROLL for (int w = 0; w < WIDE; w++) acc[w] = (vector){ 0 };
-    size_t p = 0;
-    for (; p + MAX_LANES <= k; p += MAX_LANES) {
-      UNROLL for (int w = 0; w < WIDE; w++) acc[w] =
-          fused_vector(load(row + p + w * LANES), load(x + p + w * LANES), acc[w]);
-    }
-    UNROLL for (int w = 0; w < WIDE; w++) {
-      const size_t q = p + (size_t)w * LANES;
-      if (q + LANES <= k)
-        acc[w] = fused_vector(load(row + q), load(x + q), acc[w]);
-      else if (q < k)
-        acc[w] = fused_vector(load_part(row + q, k - q), load_part(x + q, k - q), acc[w]);
-    }
-    c[i * ldc] = one_output(tree_sum(acc), alpha, with, beta, d + i * ldd);
+  real sums[DOT_COLS];
+  for (size_t i = 0; i < m; i += DOT_COLS) {
+    const size_t rows = m - i < DOT_COLS ? m - i : DOT_COLS;
+    if (rows == DOT_COLS)
+      dots(1, DOT_COLS, k, x, 0, a + i * lda, lda, sums, DOT_COLS);
+    else
+      for (size_t r = 0; r < rows; r++)
+        dots(1, 1, k, x, 0, a + (i + r) * lda, lda, sums + r, 1);
+    for (size_t r = 0; r < rows; r++)
+      c[(i + r) * ldc] = one_output(sums[r], alpha, with, beta, d + (i + r) * ldd);
   }
 }
 

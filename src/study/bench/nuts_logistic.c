@@ -180,7 +180,7 @@ const tb_workload_record tb_workload_nuts_logistic = {
   .summary = "NUTS on logistic regression (1,000 rows, 25 coefficients): chains of 500 + 500 iterations, least "
              "effective draws",
   .dtype = "float64",
-  .steps = 4,
+  .steps = 8,
   .open = nuts_open,
   .step = nuts_step,
   .flop = nuts_flop,
