@@ -255,7 +255,7 @@ void tb_guest_close(tb_density *density) {
 
 /* ---- calls ---- */
 
-static tb_status not_a_number(tb_density *density, const char *what, const double *x, double found) {
+static tb_status not_a_number(tb_density *density, bool in_gradient, const double *x, double found) {
   char text[300], place[200] = "";
   const size_t d = density->dims;
   for (size_t j = 0, at = 0; j < d && j < 4; j++)
@@ -264,8 +264,11 @@ static tb_status not_a_number(tb_density *density, const char *what, const doubl
            isnan(found) ? "NaN"
            : found > 0  ? "+inf"
                         : "-inf",
-           what, place, d > 4 ? ",…" : "");
-  return fail(density, "a log density is finite, or -INFINITY where the density is 0", "returned %s", text);
+           in_gradient ? "in the gradient" : "as log density", place, d > 4 ? ",…" : "");
+  return fail(density,
+              in_gradient ? "fill the gradient wherever it is asked for and the density is not 0: samplers need it"
+                          : "a log density is finite, or -INFINITY where the density is 0",
+              "returned %s", text);
 }
 
 static tb_status check_rows(tb_density *density, size_t n, const double *x, const double *value,
@@ -273,22 +276,22 @@ static tb_status check_rows(tb_density *density, size_t n, const double *x, cons
   const size_t d = density->dims;
   for (size_t i = 0; i < n; i++) {
     if (isnan(value[i]) || value[i] == INFINITY)
-      return not_a_number(density, "as log density", x + i * d, value[i]);
+      return not_a_number(density, false, x + i * d, value[i]);
     for (size_t j = 0; gradient && j < d && value[i] > -INFINITY; j++)
       if (!isfinite(gradient[i * d + j]))
-        return not_a_number(density, "in the gradient", x + i * d, gradient[i * d + j]);
+        return not_a_number(density, true, x + i * d, gradient[i * d + j]);
   }
   return TB_OK;
 }
 
-/* Points that overflowed are no points: 0 is asked for instead, and the density there is 0. */
-static bool tidy(size_t d, double *x) {
+/* A trajectory that has lost its way ends where powers of x overflow, and then a sound density may well be inf − inf:
+ * such points are none.  0 is asked for instead, and the density there is 0. */
+static bool is_lost(size_t d, const double *x) {
+  const double most = 1e50;
+  bool lost = false;
   for (size_t j = 0; j < d; j++)
-    if (!isfinite(x[j])) {
-      memset(x, 0, d * sizeof *x);
-      return false;
-    }
-  return true;
+    lost |= !(fabs(x[j]) <= most);
+  return lost;
 }
 
 static tb_status call(tb_density *density, const request *r) {
@@ -298,7 +301,8 @@ static tb_status call(tb_density *density, const request *r) {
   if (status || !a.code)
     return status;
   snprintf(text, sizeof text, "%d%s%s", a.code, *a.text ? ": " : "", a.text);
-  return fail(density, NULL, "reported error %s", text);
+  return fail(density, r->gradient ? "the gradient was asked for, too: samplers need it" : NULL, "reported error %s",
+              text);
 }
 
 tb_status tb_guest_evaluate(tb_density *density, size_t n, const double *x, double *value, double *gradient) {
@@ -309,7 +313,8 @@ tb_status tb_guest_evaluate(tb_density *density, size_t n, const double *x, doub
     double *shared = g->memory, *values = shared + rows * d, *slopes = values + rows;
     memcpy(shared, x + done * d, rows * d * sizeof *x);
     for (size_t i = 0; i < rows; i++)
-      tidy(d, shared + i * d);
+      if (is_lost(d, shared + i * d))
+        memset(shared + i * d, 0, d * sizeof *shared);
     tb_status status = call(density, &(request){ .what = EVALUATE, .rows = rows, .gradient = gradient != NULL });
     if (!status && !density->probing)
       status = check_rows(density, rows, shared, values, gradient ? slopes : NULL);
@@ -318,11 +323,9 @@ tb_status tb_guest_evaluate(tb_density *density, size_t n, const double *x, doub
     memcpy(value + done, values, rows * sizeof *value);
     if (gradient)
       memcpy(gradient + done * d, slopes, rows * d * sizeof *gradient);
-    for (size_t i = 0; i < rows; i++) {
-      for (size_t j = 0; j < d; j++)
-        if (!isfinite(x[(done + i) * d + j]))
-          value[done + i] = -INFINITY;
-    }
+    for (size_t i = 0; i < rows; i++)
+      if (is_lost(d, x + (done + i) * d))
+        value[done + i] = -INFINITY;
     done += rows;
   }
   return TB_OK;
