@@ -191,8 +191,7 @@ static void straddling(const sample *s, tb_verdict *verdict) {
     undecided(verdict, "the interval over %zu seeds straddles the threshold; at this mean and spread %.0f would decide",
               verdict->seeds, fmax(ceil(root * root), (double)verdict->seeds + 1));
   else
-    undecided(verdict, "the interval over %zu seeds straddles the threshold, at which the mean lies: no effect is seen",
-              verdict->seeds);
+    undecided(verdict, "the interval over %zu seeds straddles the threshold, and the mean lies at it", verdict->seeds);
 }
 
 /* per_seed[seeds] holds differences. */

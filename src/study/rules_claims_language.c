@@ -73,9 +73,8 @@ RULES_MEASURE(ood_r1, rules_metric(o, "ood.r1"), 0)
         "On " LANGUAGE " the " BETTER " obeys r1 outside the language more often than the " WORSE ", as published",    \
     .source = "Meszaros et al. 2024, table of rule extrapolation (finished completions, best checkpoint): " VALUES,    \
     .reference =                                                                                                       \
-        "difference of OOD r1 over all completions at the end of training, paired by seed.  Where the published "      \
-        "order is not found: the table counts finished completions alone, at each metric's best checkpoint (the "      \
-        "transformers on L3: 0.657 of the finished, 0.330 of all)",                                                    \
+        "difference of OOD r1 over all completions at the end of training, paired by seed; the table counts finished " \
+        "completions alone, at each metric's best checkpoint",                                                         \
     .group = LANGUAGE_RULES,                                                                                           \
     .kind = TB_CLAIM_BELOW,                                                                                            \
     .tolerance = 0,                                                                                                    \

@@ -4,7 +4,7 @@
 
 #include "study/rules.h"
 
-enum { TWINS_CLAIMS = 12 };
+enum { TWINS_CLAIMS = 13 };
 extern const tb_claim *const twins_claims[TWINS_CLAIMS];
 extern const tb_study tb_study_twins;
 

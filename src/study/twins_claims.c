@@ -97,6 +97,13 @@ RULES_ARM(by_training, SAME("second_model=same ", "second_method=same ", "second
         "Twins that differ in " WHAT " alone complete more than a fifth of the prompts outside a^n b^n differently",   \
         "0.2, below the mean share over seeds; completions compared symbol by symbol", TB_CLAIM_LESS, 0.2, 5, ARM,     \
         measure_disagree)
+/* Of a published share of sd s, two seeds are 2s/√π apart in the mean, so at least so many prompts end otherwise. */
+TWINS(
+    trained_seed_published, "trained.seed_published",
+    "Twins that differ in their seed alone complete more of the prompts outside a^n b^n differently than the published "
+    "spread of r1 over seeds asks for",
+    "2 · 0.076/√π = 0.086, below the mean share over seeds: published 0.462 ± 0.076 (34 runs)", TB_CLAIM_LESS, 0.0858,
+    5, arm_by_seed, measure_disagree);
 DIFFERENT(trained_seed, "seed", "their seed", arm_by_seed);
 DIFFERENT(trained_network, "network", "their network (transformer, LSTM)", arm_by_network);
 DIFFERENT(trained_method, "method", "their optimiser (Adam, gradient descent)", arm_by_method);
@@ -109,6 +116,7 @@ TWINS(trained_variation, "trained.variation",
       "the same pair on prompts in distribution", TB_CLAIM_LESS, 0, 5, arm_trained, measure_variations);
 
 const tb_claim *const twins_claims[TWINS_CLAIMS] = {
-  &exact_kl,    &exact_gap,    &exact_disagreement, &exact_variation, &exact_r1,         &trained_excess,
-  &trained_gap, &trained_seed, &trained_network,    &trained_method,  &trained_training, &trained_variation,
+  &exact_kl,       &exact_gap,        &exact_disagreement, &exact_variation,        &exact_r1,
+  &trained_excess, &trained_gap,      &trained_seed,       &trained_seed_published, &trained_network,
+  &trained_method, &trained_training, &trained_variation,
 };
