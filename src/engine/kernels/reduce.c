@@ -2,7 +2,7 @@
  * i mod 4·MAX_LANES), added in a fixed tree: the same bits for every vector width.  Rows up to SHORT are turned,
  * MAX_LANES of them side by side, and each sums in order.  Sums down columns go row by row, in runs of RUN rows whose
  * sums are added in order. */
-#include "engine/kernels/exponential.h"
+#include "engine/kernels/vectors.h"
 
 enum { GROUPS = 4, STRIPE = GROUPS * MAX_LANES, RUN = 64, BUFFER = 256, SHORT = 2 * MAX_LANES };
 #define ALIGNED __attribute__((aligned(64)))
@@ -222,6 +222,37 @@ static void short_logsumexp(size_t rows, size_t count, const real *a, size_t str
 
 REDUCE(reduce_logsumexp, row_logsumexp, short_logsumexp, columns_logsumexp)
 
+/* At most MAX_LANES short rows of softmax, or of its logarithm, side by side. */
+static void short_rows(bool logarithm, size_t rows, size_t cols, const real *x, real *y) {
+  real turned[SHORT * MAX_LANES] ALIGNED, e[SHORT * MAX_LANES] ALIGNED, most[MAX_LANES] ALIGNED, sum[MAX_LANES] ALIGNED;
+  turn_rows(rows, cols, x, cols, turned);
+  columns_max(cols, MAX_LANES, turned, MAX_LANES, most);
+  for (int w = 0; w < MAX_LANES; w += LANES) {
+    vector total = { 0 };
+    for (size_t j = 0; j < cols; j++) {
+      const size_t at = j * MAX_LANES + (size_t)w;
+      const vector lower = load(turned + at) - load(most + w), power = exp_falling_vector(lower);
+      store(turned + at, lower);
+      store(e + at, power);
+      total += power;
+    }
+    store(sum + w, total);
+  }
+  if (logarithm)
+    NAME(math).unary[TB_LOG][0](1, MAX_LANES, sum, 0, sum, 0);
+  for (size_t j = 0; j < cols; j++)
+    LOOP for (size_t i = 0; i < MAX_LANES; i++) {
+      const size_t at = j * MAX_LANES + i;
+      turned[at] = logarithm ? turned[at] - sum[i] : e[at] / sum[i];
+    }
+  NAME(transpose)(cols, rows, turned, MAX_LANES, y, cols);
+}
+
+static void all_short_rows(bool logarithm, size_t rows, size_t cols, const real *x, real *y) {
+  for (size_t r = 0; r < rows; r += MAX_LANES)
+    short_rows(logarithm, rows - r < MAX_LANES ? rows - r : MAX_LANES, cols, x + r * cols, y + r * cols);
+}
+
 /* Rows are taken in runs short enough for the first cache, so that one call exponentiates them all. */
 enum { RUN_ELEMENTS = 2048 };
 
@@ -240,6 +271,10 @@ static void softmax(size_t rows, size_t cols, const void *a, void *out) {
   const real *x = a;
   real *y = out;
   const size_t run = run_of_rows(rows, cols);
+  if (cols <= SHORT) {
+    all_short_rows(false, rows, cols, x, y);
+    return;
+  }
   for (size_t r = 0; r < rows; r += run) {
     const size_t n = rows - r < run ? rows - r : run;
     for (size_t i = r; i < r + n; i++)
@@ -255,6 +290,10 @@ static void softmax(size_t rows, size_t cols, const void *a, void *out) {
 static void log_softmax(size_t rows, size_t cols, const void *a, void *out) {
   const real *x = a;
   real *y = out;
+  if (cols <= SHORT) {
+    all_short_rows(true, rows, cols, x, y);
+    return;
+  }
   for (size_t i = 0; i < rows; i++) {
     lower_row(cols, x + i * cols, y + i * cols);
     real sum = 0, t[BUFFER];
