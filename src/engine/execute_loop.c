@@ -47,6 +47,24 @@ static size_t position(const tb_loop *l, size_t step) {
   return l->reverse ? l->length - 1 - step : step;
 }
 
+/* The step k, going back, is part of the sum; the lowest of its group adds the products of all. */
+static void add_products(const walk *w, const tb_loop_sum *sum, size_t k) {
+  const tb_product *g = &sum->product;
+  const size_t place = k % sum->steps, left = w->l->length - k, steps = left < sum->steps ? left : sum->steps;
+  const char *kept = tb_at(w->frame, sum->kept), *slice = w->slices[sum->slice];
+  if (w->l->slices[sum->slice].tape) {
+    char *copy = tb_at(w->frame, sum->copy);
+    memcpy(copy + place * sum->slice_bytes, slice, sum->slice_bytes);
+    slice = copy;
+  }
+  if (place)
+    return;
+  char *c = tb_at(w->frame, g->c);
+  const char *a = sum->kept_first ? kept : slice, *b = sum->kept_first ? slice : kept;
+  g->gemm(true, false, g->m, g->n, steps * g->k, g->alpha, a, g->lda, b, g->ldb, g->with, g->beta,
+          left <= sum->steps ? tb_at(w->frame, g->d) : c, g->ldd, c, g->ldc, tb_at(w->frame, g->scratch));
+}
+
 /* The step-th step.  again: of a block that ran before; nothing but the tape is written a second time. */
 static void run_step(walk *w, size_t step, bool again) {
   const tb_loop *l = w->l;
@@ -55,6 +73,8 @@ static void run_step(walk *w, size_t step, bool again) {
   for (uint32_t i = 0; i < l->carry_count; i++) {
     const tb_loop_carry *c = &l->carries[i];
     const bool ends = step + 1 == l->length && !again;
+    if (c->summed)
+      continue;
     w->carries[i] = block ? entry(w, c, place) : carry_at(w, c, step);
     w->outputs[i] = block && !ends ? entry(w, c, place + 1) : carry_at(w, c, step + 1);
     if (c->wholly && !again)
@@ -72,7 +92,13 @@ static void run_step(walk *w, size_t step, bool again) {
                                          ? tb_at(w->frame, o->dump)
                                          : (char *)tb_at(w->frame, o->at) + (o->taped ? place : k) * o->bytes;
   }
+  for (uint32_t i = 0; i < l->sum_count; i++) {
+    const tb_loop_sum *sum = &l->sums[i];
+    w->outputs[sum->carry] = (char *)tb_at(w->frame, sum->kept) + k % sum->steps * sum->kept_bytes;
+  }
   tb_plan_execute(l->body, &w->body);
+  for (uint32_t i = 0; i < l->sum_count; i++)
+    add_products(w, &l->sums[i], k);
 }
 
 /* ---- blocks ---- */

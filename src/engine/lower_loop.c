@@ -10,6 +10,8 @@
  * of its blocks. */
 #include "engine/plan.h"
 
+#include <string.h>
+
 typedef struct tb_taped taped;
 struct tb_taped {
   uint32_t node; /* the scan */
@@ -152,6 +154,8 @@ static tb_status lower_carry(tb_planner *p, uint32_t index, uint32_t i, bool on_
   const tb_node *node = p->graph->nodes[index];
   const tb_scan *scan = node->scan;
   const uint32_t entry = index + 1 + tb_scan_body_results(scan) + i;
+  if (c->summed)
+    return TB_OK;
   c->bytes = tb_node_bytes(tb_node_operand(p->graph, node, i));
   c->kept = l->blocks.block || ((p->uses[entry] || p->is_output[entry]) && scan->length);
   tb_status status = tb_read_contiguous(p, node->operands[i], &c->start);
@@ -200,6 +204,8 @@ static tb_status lower_parts(tb_planner *p, uint32_t index, const bool *on_tape,
   l->outs = outs;
   l->constants = constants;
   tb_status status = TB_OK;
+  for (uint32_t i = 0; i < l->sum_count; i++)
+    carries[l->sums[i].carry].summed = true;
   for (uint32_t i = 0; i < scan->carries && status == TB_OK; i++, operand++)
     status = lower_carry(p, index, i, on_tape[tb_scan_body_results(scan) + i], l, &carries[i]);
   for (uint32_t i = 0; i < scan->slices && status == TB_OK; i++, operand++)
@@ -210,6 +216,8 @@ static tb_status lower_parts(tb_planner *p, uint32_t index, const bool *on_tape,
     const uint32_t r = scan->carries + i;
     status = lower_out(p, index + 1 + r, on_tape[r], l, &outs[i]);
   }
+  for (uint32_t i = 0; i < l->sum_count && status == TB_OK; i++)
+    status = tb_lower_loop_sum(p, index, l, &l->sums[i]);
   const size_t bases = TB_BASE_FIRST + l->body->input_count + l->body->output_count + 1;
   if (status == TB_OK && l->blocks.block)
     status = tb_touch_scratch(p, (1 + l->blocks.slots) * sizeof(size_t), &l->kept);
@@ -225,23 +233,27 @@ tb_status tb_lower_loop(tb_planner *p, uint32_t index) {
   bool has_tape, others, *on_tape = tb_arena_allocate(p->scratch, tb_scan_results(scan) + 1, sizeof *on_tape);
   tb_loop *l = tb_arena_allocate(p->arena, 1, sizeof *l);
   taped *mine = tb_arena_allocate(p->scratch, 1, sizeof *mine);
-  if (!on_tape || !l || !mine)
+  uint32_t *results = tb_arena_allocate(p->scratch, tb_scan_body_results(scan) + 1, sizeof *results);
+  if (!on_tape || !l || !mine || !results)
     return TB_NO_MEMORY;
-  tb_status status = tb_plan_graph(p->context, p->arena, scan->body, tb_scan_body_results(scan), scan->results,
-                                   p->limits, false, &body);
-  if (status == TB_OK)
-    status = tb_prepare_operands(p, node);
-  if (status == TB_OK)
-    status = find_tape(p, index, on_tape, &has_tape, &others);
-  if (status != TB_OK)
-    return status;
-  *l = (tb_loop){ .body = body,
-                  .length = scan->length,
+  memcpy(results, scan->results, tb_scan_body_results(scan) * sizeof *results);
+  *l = (tb_loop){ .length = scan->length,
                   .reverse = scan->reverse,
                   .carry_count = scan->carries,
                   .slice_count = scan->slices,
                   .constant_count = scan->constants,
                   .out_count = scan->outs };
+  tb_status status = find_tape(p, index, on_tape, &has_tape, &others);
+  if (status == TB_OK && !has_tape) /* a loop that may run again sums step by step */
+    status = tb_find_loop_sums(p, index, results, l);
+  if (status == TB_OK)
+    status =
+        tb_plan_graph(p->context, p->arena, scan->body, tb_scan_body_results(scan), results, p->limits, false, &body);
+  if (status == TB_OK)
+    status = tb_prepare_operands(p, node);
+  if (status != TB_OK)
+    return status;
+  l->body = body;
   status = find_tapes(p, index, l);
   if (status == TB_OK && scan->length && (has_tape || others))
     choose_blocks(p, index, on_tape, others, l);

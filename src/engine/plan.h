@@ -272,6 +272,7 @@ typedef struct tb_loop_carry {
   tb_address whole;                    /* in blocks: the entries of all steps, where others read them, too */
   size_t bytes;
   bool kept, wholly;
+  bool summed; /* by a product after a group of steps: the body gives what the product reads */
 } tb_loop_carry;
 
 typedef struct tb_loop_slice {
@@ -287,6 +288,17 @@ typedef struct tb_loop_tape { /* that a reverse loop reads */
   bool afresh; /* another loop has read it before: of the states that are kept only the start is left */
 } tb_loop_tape;
 
+/* A carry that only sums products aᵀb over rows: rows of a group of steps at once (loop_sums.c).  One operand is a
+ * slice, the other is kept. */
+typedef struct tb_loop_sum {
+  uint32_t carry, slice;
+  size_t steps;                   /* of a group */
+  tb_product product;             /* k: of one step; c and d: where it ends and starts */
+  bool kept_first;                /* a is what is kept, else b */
+  size_t kept_bytes, slice_bytes; /* of one step */
+  tb_address kept, copy;          /* [steps]; copy: of a slice on a tape in blocks */
+} tb_loop_sum;
+
 struct tb_loop {
   const tb_plan *body;
   size_t length;
@@ -297,6 +309,8 @@ struct tb_loop {
   const tb_loop_slice *slices, *outs;
   const tb_address *constants;
   const tb_loop_tape *tapes;
+  uint32_t sum_count;
+  tb_loop_sum *sums;
   tb_address kept;   /* in blocks: how many states are kept, then the blocks that begin there; size_t each */
   tb_address bases;  /* of the body's frame, behind the number of the step */
   tb_address memory; /* the body's arena */
@@ -489,6 +503,10 @@ tb_status tb_touch_buffer(tb_planner *, uint32_t buffer, size_t offset, tb_addre
 
 /* lower_loop.c */
 tb_status tb_lower_loop(tb_planner *, uint32_t node);
+
+/* loop_sums.c: finds the carries that are summed a group of steps at a time, and what the body gives for them. */
+tb_status tb_find_loop_sums(tb_planner *, uint32_t node, uint32_t *results, tb_loop *);
+tb_status tb_lower_loop_sum(tb_planner *, uint32_t node, const tb_loop *, tb_loop_sum *);
 
 /* lower_tiles.c */
 tb_status tb_lower_tiles(tb_planner *, uint32_t node);

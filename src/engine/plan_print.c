@@ -44,11 +44,16 @@ static void describe_tiles(const tb_tiles *t, tb_text *text) {
 static void describe_loop(const tb_loop *l, tb_text *text) {
   tb_text_format(text, "%zu steps%s, %u carries, %u slices, %u outs", l->length, l->reverse ? " backwards" : "",
                  l->carry_count, l->slice_count, l->out_count);
+  for (uint32_t i = 0; i < l->sum_count; i++) {
+    const tb_loop_sum *sum = &l->sums[i];
+    tb_text_format(text, ", sums of %zu products %zu×%zu×%zu", sum->steps, sum->product.m, sum->product.n,
+                   sum->product.k);
+  }
   if (l->blocks.block) {
     const size_t repeats = tb_revolve_repeats(tb_revolve_blocks(l->blocks, l->length), l->blocks.slots);
     tb_text_format(text, ", tape of %zu step%s, %zu slot%s, %zu repeat%s", l->blocks.block,
-                   l->blocks.block == 1 ? "" : "s", l->blocks.slots, l->blocks.slots == 1 ? "" : "s",
-                   repeats, repeats == 1 ? "" : "s");
+                   l->blocks.block == 1 ? "" : "s", l->blocks.slots, l->blocks.slots == 1 ? "" : "s", repeats,
+                   repeats == 1 ? "" : "s");
   }
   for (uint32_t k = 0; k < l->tape_count; k++) {
     const tb_loop_tape *t = &l->tapes[k];

@@ -430,12 +430,16 @@ static tb_status order_units(tb_planner *p) {
 
 /* ---- all of it ---- */
 
-static void count_uses(tb_planner *p) {
-  for (uint32_t i = 0; i < p->graph->count; i++)
-    for (uint32_t k = 0; k < p->graph->nodes[i]->operand_count; k++)
-      p->uses[p->graph->nodes[i]->operands[k]]++;
+/* Readers of every node among those that the outputs need; what they don't need is not computed. */
+static void count_uses(tb_planner *p, bool *idle) {
   for (size_t i = 0; i < p->n_out; i++)
     p->is_output[p->outputs[i]] = true;
+  for (uint32_t i = p->graph->count; i-- > 0;) {
+    const tb_node *node = p->graph->nodes[i];
+    idle[i] = !p->is_output[i] && p->uses[i] == 0 && node->op != TB_OP_RESULT;
+    for (uint32_t k = 0; k < node->operand_count && !idle[i]; k++)
+      p->uses[node->operands[k]]++;
+  }
 }
 
 tb_status tb_schedule(tb_planner *p) {
@@ -448,7 +452,7 @@ tb_status tb_schedule(tb_planner *p) {
   memset(p->unit_of, 0xff, (n + 1) * sizeof *p->unit_of);
   for (uint32_t i = 0; i < n; i++)
     p->epilogues[i] = (tb_epilogue){ TB_NO_BUFFER, TB_NO_BUFFER, i, TB_NO_BUFFER, 1, 0, TB_PLUS };
-  count_uses(p);
+  count_uses(p, b.absorbed);
   tb_status status = tb_find_patterns(p, b.absorbed);
   if (status != TB_OK)
     return status;

@@ -365,6 +365,60 @@ static void test_memory(void **state) {
   tb_graph_free(g);
 }
 
+/* ---- sums over steps ---- */
+
+/* h ← tanh(h W) Uᵀ: a slope is summed with its rows on the left, the other's on the right. */
+static tb_status two_weights(void *user, tb_graph *g, tb_value k, size_t n_carry, const tb_value *carry, size_t n_slice,
+                             const tb_value *slices, size_t n_const, const tb_value *consts, tb_value *carry_out,
+                             size_t n_out, tb_value *outs) {
+  carry_out[0] = tb_matmul(g, tb_tanh(g, tb_matmul(g, carry[0], false, consts[0], false)), false, consts[1], true);
+  return TB_OK;
+}
+
+/* Slopes summed a group of steps at a time: the numbers of the naive executor, whatever is left over in the last group,
+ * and the same bits on any tape. */
+static void test_sums_of_steps(void **state) {
+  enum { ROWS = 19, WIDTH = 6 };
+  static const size_t lengths[] = { 1, 2, 4, 5, 6, 23 };
+  double w[WIDTH * WIDTH], u[WIDTH * WIDTH], h[ROWS * WIDTH], slopes[3][2][WIDTH * WIDTH], loss;
+  for (size_t i = 0; i < WIDTH * WIDTH; i++) {
+    w[i] = 0.6 * sin(1.3 * (double)i + 0.2);
+    u[i] = 0.6 * cos(0.9 * (double)i);
+  }
+  for (size_t i = 0; i < ROWS * WIDTH; i++)
+    h[i] = sin(0.37 * (double)i);
+  for (size_t n = 0; n < sizeof lengths / sizeof *lengths; n++) {
+    tb_graph *g;
+    check(tb_graph_new(context, &g));
+    const tb_value x[] = { tb_input(g, "w", TB_FLOAT64, 2, ((size_t[]){ WIDTH, WIDTH })),
+                           tb_input(g, "u", TB_FLOAT64, 2, ((size_t[]){ WIDTH, WIDTH })),
+                           tb_input(g, "h", TB_FLOAT64, 2, ((size_t[]){ ROWS, WIDTH })) };
+    tb_value end, out[3];
+    check(tb_scan(g, lengths[n], false, two_weights, NULL, 1, &x[2], 0, NULL, 2, x, &end, 0, NULL));
+    out[0] = tb_mean(g, tb_square(g, end));
+    check(tb_gradient(g, out[0], 2, x, out + 1));
+    const tb_program_options options[] = { { .executor = TB_NAIVE },
+                                           { .threads = 1 },
+                                           { .threads = 1, .tape_bytes = 1 } };
+    for (size_t o = 0; o < 3; o++) {
+      tb_program *program;
+      check(tb_program_new(context, g, 3, out, &options[o], &program));
+      tb_text text = tb_text_new(context);
+      check(tb_program_print(program, &text));
+      assert_int_equal(strstr(text.data, "products 6×6×19") != NULL, o > 0 && lengths[n] > 1);
+      tb_text_free(&text);
+      check(
+          tb_program_run(program, 3, (const void *[]){ w, u, h }, 3, (void *[]){ &loss, slopes[o][0], slopes[o][1] }));
+      tb_program_free(program);
+    }
+    for (size_t k = 0; k < 2; k++)
+      for (size_t i = 0; i < WIDTH * WIDTH; i++)
+        assert_float_equal(slopes[1][k][i], slopes[0][k][i], 1e-15);
+    assert_memory_equal(slopes[1], slopes[2], sizeof slopes[1]);
+    tb_graph_free(g);
+  }
+}
+
 /* ---- replicas ---- */
 
 /* Replicas know nothing of each other: threads share them out even where all of them stay in cache, weights are updated
@@ -435,10 +489,15 @@ static void test_failure(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test(test_same_bits),    cmocka_unit_test(test_same_bits_of_replicas),
-    cmocka_unit_test(test_same_numbers), cmocka_unit_test(test_random_rows),
-    cmocka_unit_test(test_print),        cmocka_unit_test(test_memory),
-    cmocka_unit_test(test_tapes),        cmocka_unit_test(test_replicas_shared_out),
+    cmocka_unit_test(test_same_bits),
+    cmocka_unit_test(test_same_bits_of_replicas),
+    cmocka_unit_test(test_same_numbers),
+    cmocka_unit_test(test_random_rows),
+    cmocka_unit_test(test_print),
+    cmocka_unit_test(test_sums_of_steps),
+    cmocka_unit_test(test_memory),
+    cmocka_unit_test(test_tapes),
+    cmocka_unit_test(test_replicas_shared_out),
     cmocka_unit_test(test_failure),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
