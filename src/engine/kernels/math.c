@@ -41,6 +41,11 @@ INLINE real with_sign(real size, real sign) {
   return as_real((integer)(((natural)as_integer(size) & ~bit) | ((natural)as_integer(sign) & bit)));
 }
 
+INLINE real take_sign(real size, real sign) { /* size ≥ +0 */
+  const natural bit = (natural)1 << (TB_REAL_BITS - 1);
+  return as_real((integer)((natural)as_integer(size) | ((natural)as_integer(sign) & bit)));
+}
+
 /* ---- exp ---- */
 
 INLINE real expm1_(real x) {
@@ -109,24 +114,44 @@ INLINE real log1p_(real x) {
 
 /* ---- hyperbolic and logistic ---- */
 
-/* tanh|x| and sech²x from exp(−2|x|) = e = 1 + m, with one division */
+/* tanh|x| and sech²x from exp(−2|x|) = e = 1 − m, with one division: m/(2 − m) and 4e/(2 − m)².  2ˢm and 2²ˢ⁺²e stand
+ * for m and e, so that what is small is still normal and rounds once, in the last product. */
 typedef struct slope {
   real size, first;
 } slope;
 
+/* −2|x| = n log 2 + r; t carries n + S, biased, in its low bits */
+enum { TANH_SHIFT = 60 };
+typedef struct reduced {
+  real t, r;
+} reduced;
+
+INLINE reduced reduce_twice(real x) {
+  const real a = at_most(magnitude(x) + magnitude(x), -EXP_LEAST), rounder = ROUNDER + EXPONENT_BIAS + TANH_SHIFT;
+  const real t = fused(a, -LOG2_E, rounder), n = t - rounder;
+  return (reduced){ t, fused(n, -LN2_LOW, fused(n, -LN2_HIGH, -a)) };
+}
+
+INLINE real exp_beyond(real r) { /* exp(r) − 1 */
+  return fused(r * r, exp_rest(r), r);
+}
+
+INLINE slope slope_of(real t, real beyond) {
+  const real scale = (real)((int64_t)1 << TANH_SHIFT);
+  const natural n = (natural)as_integer(t);
+  const real low = power_of_two(n), high = power_of_two(n + TANH_SHIFT + 2);
+  const real m = fused(-low, beyond, scale - low), d = 1 / (2 * scale - m);
+  return (slope){ m * d, (1 + beyond) * high * d * d };
+}
+
 INLINE slope tanh_of(real x) {
-  const decay a = decay_of(2 * magnitude(x));
-  const real d = 1 / (2 + a.m);
-  return (slope){ -a.m * d, 4 * a.e * d * d };
+  const reduced y = reduce_twice(x);
+  return slope_of(y.t, exp_beyond(y.r));
 }
 
 INLINE real square_inverse(real e) {
   const real d = 1 / (1 + e);
   return e * d * d;
-}
-
-INLINE real tanh_(real x) {
-  return with_sign(tanh_of(x).size, x);
 }
 
 INLINE real tanh1(real x) {
@@ -135,7 +160,7 @@ INLINE real tanh1(real x) {
 
 INLINE real tanh2(real x) {
   const slope s = tanh_of(x);
-  return -2 * s.first * with_sign(s.size, x);
+  return -2 * s.first * take_sign(s.size, x);
 }
 
 INLINE real tanh3(real x) {
@@ -382,11 +407,6 @@ typedef struct two {
   real a, b;
 } two;
 
-INLINE two tanh_pair(real x) {
-  const slope s = tanh_of(x);
-  return (two){ with_sign(s.size, x), s.first };
-}
-
 INLINE two sigmoid_pair(real x) {
   const real e = decay_of(magnitude(x)).e, d = 1 / (1 + e);
   return (two){ x >= 0 ? d : e * d, e * d * d };
@@ -399,7 +419,7 @@ INLINE two softplus_pair(real x) { /* and the sigmoid */
 
 INLINE two tanh_pair2(real x) {
   const slope s = tanh_of(x);
-  return (two){ s.first, -2 * s.first * with_sign(s.size, x) };
+  return (two){ s.first, -2 * s.first * take_sign(s.size, x) };
 }
 
 INLINE two sigmoid_pair2(real x) {
@@ -486,6 +506,8 @@ INLINE vector gelu2(vector x) {
   static __attribute__((noinline)) void f##_vectors(size_t vectors, real *y, const real *x) {                          \
     LOOP for (size_t i = 0; i < vectors * LANES; i++) y[i] = f(x[i]);                                                  \
   }                                                                                                                    \
+  KERNEL_OF(f)
+#define KERNEL_OF(f)                                                                                                   \
   static void f##_kernel(size_t rows, size_t cols, void *out, size_t ldo, const void *a, size_t lda) {                 \
     map(f##_vectors, rows, cols, out, ldo, a, lda);                                                                    \
   }
@@ -514,6 +536,8 @@ static void map(map_function *f, size_t rows, size_t cols, real *y, size_t ldo, 
       z[i] = t.b;                                                                                                      \
     }                                                                                                                  \
   }                                                                                                                    \
+  PAIR_OF(f)
+#define PAIR_OF(f)                                                                                                     \
   static void f##_kernel(size_t rows, size_t cols, void *out0, size_t ldo0, void *out1, size_t ldo1, const void *a,    \
                          size_t lda) {                                                                                 \
     map_pair(f##_vectors, rows, cols, out0, ldo0, out1, ldo1, a, lda);                                                 \
@@ -559,14 +583,52 @@ static void map_pair(map_pair_function *f, size_t rows, size_t cols, real *y, si
     map_pair(f##_vectors, rows, cols, out0, ldo0, out1, ldo1, a, lda);                                                 \
   }
 
+/* ---- tanh in stages ----
+ *
+ * A processor looks a hundred or so instructions ahead.  Of a formula of thirty that wait for one another these are too
+ * few vectors to keep its multipliers busy, so a block of vectors goes through one part of it after the other, with the
+ * very same operations on each element: 1.5 times as fast. */
+
+enum { STAGED = 8 * LANES };
+#define STAGE(count) LOOP for (size_t i = 0; i < (count); i++)
+
+/* y = tanh x and, unless NULL, z = tanh' x */
+INLINE void tanh_stages(size_t count, real *y, real *z, const real *x) {
+  real t[STAGED], r[STAGED];
+  STAGE(count) {
+    const reduced w = reduce_twice(x[i]);
+    t[i] = w.t;
+    r[i] = w.r;
+  }
+  STAGE(count) r[i] = exp_beyond(r[i]);
+  if (z)
+    STAGE(count) {
+      const slope s = slope_of(t[i], r[i]);
+      y[i] = take_sign(s.size, x[i]);
+      z[i] = s.first;
+    }
+  else
+    STAGE(count) y[i] = take_sign(slope_of(t[i], r[i]).size, x[i]);
+}
+
+static __attribute__((noinline)) void tanh__vectors(size_t vectors, real *y, const real *x) {
+  for (size_t left = vectors * LANES, n; left > 0; left -= n, x += n, y += n)
+    tanh_stages(n = left < STAGED ? left : STAGED, y, NULL, x);
+}
+
+static __attribute__((noinline)) void tanh_pair_vectors(size_t vectors, real *y, real *z, const real *x) {
+  for (size_t left = vectors * LANES, n; left > 0; left -= n, x += n, y += n, z += n)
+    tanh_stages(n = left < STAGED ? left : STAGED, y, z, x);
+}
+
 /* clang-format off */
 VECTOR_KERNEL(gelu_) VECTOR_KERNEL(gelu1) VECTOR_KERNEL(gelu2) VECTOR_PAIR(gelu_pair) VECTOR_PAIR(gelu_pair2)
 KERNEL(negate_) KERNEL(magnitude) KERNEL(sign_) KERNEL(exp_) KERNEL(log_) KERNEL(log1p_) KERNEL(expm1_) KERNEL(sqrt_)
-KERNEL(reciprocal_) KERNEL(square_) KERNEL(tanh_) KERNEL(erf_) KERNEL(sigmoid_) KERNEL(softplus_) KERNEL(relu_)
+KERNEL(reciprocal_) KERNEL(square_) KERNEL_OF(tanh_) KERNEL(erf_) KERNEL(sigmoid_) KERNEL(softplus_) KERNEL(relu_)
 KERNEL(log_sigmoid_) KERNEL(floor_) KERNEL(log_normal_cdf_) KERNEL(relu1) KERNEL(tanh1) KERNEL(tanh2)
 KERNEL(tanh3) KERNEL(erf1) KERNEL(erf2) KERNEL(erf3) KERNEL(sigmoid1) KERNEL(sigmoid2) KERNEL(sigmoid3)
 KERNEL(gelu3) KERNEL(log_normal_cdf1) KERNEL(log_normal_cdf2) KERNEL(log_normal_cdf3) KERNEL(turn_sine)
-KERNEL(turn_cosine) PAIR(tanh_pair) PAIR(sigmoid_pair) PAIR(softplus_pair) PAIR(tanh_pair2)
+KERNEL(turn_cosine) PAIR_OF(tanh_pair) PAIR(sigmoid_pair) PAIR(softplus_pair) PAIR(tanh_pair2)
 PAIR(sigmoid_pair2)
     /* clang-format on */
 
