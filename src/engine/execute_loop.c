@@ -17,7 +17,12 @@ static walk walk_of(const tb_loop *l, const tb_frame *frame) {
   char **bases = (char **)tb_at(frame, l->bases) + 1; /* in front: the number of the step */
   walk w = { .l = l, .frame = frame, .number = tb_at(frame, l->bases) };
   char **constants;
-  w.body = (tb_frame){ .context = frame->context, .bases = bases, .status = TB_OK };
+  w.body = (tb_frame){ .context = frame->context,
+                       .team = frame->team,
+                       .member = frame->member,
+                       .helpers = frame->helpers,
+                       .bases = bases,
+                       .status = TB_OK };
   w.carries = bases + TB_BASE_FIRST + 1;
   w.slices = w.carries + l->carry_count;
   constants = w.slices + l->slice_count;

@@ -1,8 +1,9 @@
 /* Tiles of rows, by one or several threads.
  *
  * Threads take whole groups, in any order.  A group's first tile writes its sums over rows where the group keeps them,
- * the others add theirs; then every element adds up the groups' sums in one fixed tree.  Of failures the one of the
- * lowest tile counts, as if there were one thread. */
+ * the others add theirs; then every element adds up the groups' sums in one fixed tree.  Tiles within a tile (rows of
+ * each replica) are shared out alike: threads that find no more tiles take groups of those that others are in.  Of
+ * failures the one of the lowest tile counts, as if there were one thread. */
 #include "engine/plan.h"
 
 #include <omp.h>
@@ -89,17 +90,13 @@ static void add_groups(const tb_tiles *t, const tb_frame *frame, size_t thread, 
   }
 }
 
-static worker worker_of(const tb_tiles *t, const tb_frame *frame, uint32_t thread) {
-  char *memory = (char *)tb_at(frame, t->memory) + thread * t->worker_bytes;
-  worker w = { .memory = memory };
-  w.frame = (tb_frame){ .context = t->threads > 1 ? frame->workers[thread] : frame->context,
-                        .bases = (char **)(memory + t->bases_at),
-                        .status = TB_OK };
-  return w;
+static worker worker_at(const tb_tiles *t, char *memory, tb_context *context) {
+  return (worker){ .memory = memory,
+                   .frame = { .context = context, .bases = (char **)(memory + t->bases_at), .status = TB_OK } };
 }
 
 static void run_alone(const tb_tiles *t, tb_frame *frame) {
-  worker w = worker_of(t, frame, 0);
+  worker w = worker_at(t, tb_at(frame, t->memory), frame->context);
   for (size_t g = 0; g < t->groups; g++)
     run_group(t, frame, &w, g);
   add_groups(t, frame, 0, 1);
@@ -110,13 +107,17 @@ static void run_together(const tb_tiles *t, tb_frame *frame) {
   size_t failed = t->tiles;
   const tb_frame *shared = frame;
   tb_frame stopped = { .status = TB_OK };
+  const tb_team team = { .memory = tb_at(frame, t->memory), .bytes = t->worker_bytes };
 #pragma omp parallel num_threads(t->threads)
   {
     const uint32_t thread = (uint32_t)omp_get_thread_num(), threads = (uint32_t)omp_get_num_threads();
-    worker w = worker_of(t, shared, thread);
+    worker w = worker_at(t, team.memory + thread * team.bytes, shared->workers[thread]);
+    w.frame.team = &team;
+    w.frame.member = thread;
+    w.frame.helpers = shared->helpers;
 #pragma omp for schedule(dynamic, 1)
     for (size_t g = 0; g < t->groups; g++)
-      run_group(t, shared, &w, g);
+      run_group(t, shared, &w, g); /* whoever waits at the end takes tasks of those who are not there yet */
     add_groups(t, shared, thread, threads);
 #pragma omp critical(tiles_failed)
     if (w.frame.status != TB_OK && w.failed < failed) {
@@ -129,10 +130,43 @@ static void run_together(const tb_tiles *t, tb_frame *frame) {
                             tb_context_hint(stopped.context), "%s", tb_context_message(stopped.context));
 }
 
+/* A group of tiles within a tile, by whichever thread is free: in its own memory, where it would have the inner tiles
+ * of its own. */
+static void run_task(const tb_tiles *t, const tb_frame *frame, size_t group, size_t *failed) {
+  const tb_team *team = frame->team;
+  const size_t thread = (size_t)omp_get_thread_num();
+  const size_t offset = (size_t)((char *)tb_at(frame, t->memory) - (team->memory + frame->member * team->bytes));
+  worker w = worker_at(t, team->memory + thread * team->bytes + offset, frame->helpers[thread]);
+  run_group(t, frame, &w, group);
+  if (w.frame.status != TB_OK) {
+#pragma omp critical(tiles_failed)
+    *failed = group < *failed ? group : *failed;
+  }
+}
+
+/* The first group that failed runs once more, so that its message is this frame's. */
+static void run_within(const tb_tiles *t, tb_frame *frame) {
+  size_t failed = t->groups;
+  const tb_frame *shared = frame;
+  for (size_t g = 0; g < t->groups; g++) {
+#pragma omp task default(none) firstprivate(t, shared, g) shared(failed)
+    run_task(t, shared, g, &failed);
+  }
+#pragma omp taskwait
+  if (failed < t->groups) {
+    worker w = worker_at(t, tb_at(frame, t->memory), frame->context);
+    run_group(t, frame, &w, failed);
+    frame->status = frame->status == TB_OK ? w.frame.status : frame->status;
+  }
+  add_groups(t, frame, 0, 1);
+}
+
 void tb_run_tiles(const tb_instruction *instruction, tb_frame *frame) {
   const tb_tiles *t = instruction->detail;
   if (t->threads > 1)
     run_together(t, frame);
+  else if (frame->team && t->groups > 1)
+    run_within(t, frame);
   else
     run_alone(t, frame);
 }

@@ -77,6 +77,21 @@ static tb_status result_of(tb_planner *p, uint32_t index, const tb_tiling *t, co
   return status;
 }
 
+/* The most groups of tiles that an instruction of a plan has, in its loops too. */
+static size_t inner_groups(const tb_plan *plan) {
+  size_t most = 1;
+  for (uint32_t i = 0; i < plan->count; i++) {
+    const tb_instruction *instruction = &plan->instructions[i];
+    size_t groups = 1;
+    if (instruction->run == tb_run_tiles)
+      groups = ((const tb_tiles *)instruction->detail)->groups;
+    else if (instruction->run == tb_run_loop)
+      groups = inner_groups(((const tb_loop *)instruction->detail)->body);
+    most = groups > most ? groups : most;
+  }
+  return most;
+}
+
 tb_status tb_lower_tiles(tb_planner *p, uint32_t index) {
   const tb_node *node = p->graph->nodes[index];
   const tb_tiling *t = node->tiling;
@@ -102,8 +117,9 @@ tb_status tb_lower_tiles(tb_planner *p, uint32_t index) {
                        .result_count = t->result_count,
                        .operands = operands,
                        .results = results };
+  const size_t items = tiles->groups * inner_groups(body[0]);
   const uint32_t threads = p->outermost ? p->limits->threads : 1;
-  tiles->threads = threads < tiles->groups ? threads : (uint32_t)tiles->groups;
+  tiles->threads = threads < items ? threads : (uint32_t)items;
   size_t parts = 64; /* behind the number of the row */
   status = operands_of(p, node, t, operands);
   for (uint32_t k = 0; k < t->result_count && status == TB_OK; k++)

@@ -130,7 +130,7 @@ typedef struct planned {
   uint32_t *outputs, threads;
   tb_plan *plan;
   char *memory;         /* of one execution */
-  tb_context **workers; /* [threads]: where they fail; NULL for one thread */
+  tb_context **workers; /* [2 threads]: where they fail, and where they fail for others; NULL for one thread */
   tb_frame frame;
 } planned;
 
@@ -155,11 +155,12 @@ static tb_status make_plan(tb_program *program, planned *state) {
 static tb_status make_workers(tb_context *context, planned *state) {
   if (state->threads < 2 || !state->tiled)
     return TB_OK;
-  state->workers = tb_allocate(context, state->threads, sizeof(tb_context *));
-  for (uint32_t i = 0; i < state->threads && state->workers; i++)
+  state->workers = tb_allocate(context, 2 * (size_t)state->threads, sizeof(tb_context *));
+  for (uint32_t i = 0; i < 2 * state->threads && state->workers; i++)
     if (!(state->workers[i] = tb_context_new(NULL, NULL)))
       return TB_NO_MEMORY;
   state->frame.workers = state->workers;
+  state->frame.helpers = state->workers ? state->workers + state->threads : NULL;
   return state->workers ? TB_OK : TB_NO_MEMORY;
 }
 
@@ -314,7 +315,7 @@ static void planned_free(tb_program *program) {
   planned *state = program->state;
   if (!state)
     return;
-  for (uint32_t i = 0; state->workers && i < state->threads; i++)
+  for (uint32_t i = 0; state->workers && i < 2 * state->threads; i++)
     tb_context_free(state->workers[i]);
   tb_release(program->context, state->workers);
   tb_graph_free(state->tiled);

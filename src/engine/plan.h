@@ -25,8 +25,18 @@ typedef struct tb_address {
   size_t offset; /* bytes */
 } tb_address;
 
+/* Threads at work on tiles, each with memory of its own of the same make.  One that has run out of groups takes groups
+ * of tiles within another's tile: (tile, inner group) is one flat index space. */
+typedef struct tb_team {
+  char *memory;
+  size_t bytes; /* of each */
+} tb_team;
+
 typedef struct tb_frame {
   tb_context *context;
+  const tb_team *team;        /* NULL: alone */
+  uint32_t member;            /* of the team: whose memory the frame lies in */
+  tb_context *const *helpers; /* [threads]: of those who work in another's tile */
   tb_context *const *workers; /* [threads]: of those who work on tiles */
   char **bases;
   tb_status status; /* of the first instruction that failed */

@@ -7,6 +7,7 @@
 #include <tiebreak/random.h>
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "diffusion/rollout.h"
@@ -487,6 +488,46 @@ static void test_failure(void **state) {
   tb_graph_free(g);
 }
 
+/* The same with a matrix for every ten rows, which are tiles with tiles within: more threads than these share in them.
+ */
+static void test_failure_within(void **state) {
+  enum { BLOCKS = 3, ROWS = 10 };
+  tb_graph *g;
+  check(tb_graph_new(context, &g));
+  const tb_value table = tb_input(g, "table", TB_FLOAT64, 2, ((size_t[]){ 4, 3 }));
+  const tb_value index = tb_input(g, "index", TB_INT32, 1, ((size_t[]){ BLOCKS * ROWS }));
+  const tb_value w = tb_input(g, "w", TB_FLOAT64, 3, ((size_t[]){ BLOCKS, 3, 3 }));
+  const tb_value x = tb_reshape(g, tb_gather(g, table, 0, index), 3, ((size_t[]){ BLOCKS, ROWS, 3 }));
+  const tb_value y = tb_matmul(g, x, false, w, false); /* [BLOCKS,ROWS,3] */
+  const tb_value gram = tb_matmul(g, x, true, y, false);
+  double tables[12] = { 1 }, weights[9 * BLOCKS] = { 1 }, sums[9 * BLOCKS];
+  for (uint32_t threads = 1; threads <= 5; threads++) {
+    int32_t indices[BLOCKS * ROWS] = { 0 };
+    tb_program *program;
+    check(tb_program_new(context, g, 1, &gram, &(tb_program_options){ .threads = threads, .tile_rows = 1 }, &program));
+    tb_text text = tb_text_new(context);
+    char share[40];
+    check(tb_program_print(program, &text));
+    snprintf(share, sizeof share, "%u threads", threads);
+    assert_non_null(strstr(text.data, "3 rows: 3 × 1"));
+    assert_non_null(strstr(text.data, "10 rows: 10 × 1"));
+    assert_true(threads == 1 || strstr(text.data, share));
+    tb_text_free(&text);
+    const void *in[] = { tables, indices, weights };
+    check(tb_program_run(program, 3, in, 1, (void *[]){ sums }));
+    assert_true(sums[0] == ROWS && sums[9] == 0);
+    indices[13] = 41;
+    indices[17] = 42;
+    assert_int_equal(tb_program_run(program, 3, in, 1, (void *[]){ sums }), TB_BAD_DATA);
+    assert_non_null(strstr(tb_context_message(context), "index 41 lies outside [0,4)"));
+    indices[13] = indices[17] = 0;
+    check(tb_program_run(program, 3, in, 1, (void *[]){ sums }));
+    assert_true(sums[0] == ROWS);
+    tb_program_free(program);
+  }
+  tb_graph_free(g);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(test_same_bits),
@@ -499,6 +540,7 @@ int main(void) {
     cmocka_unit_test(test_tapes),
     cmocka_unit_test(test_replicas_shared_out),
     cmocka_unit_test(test_failure),
+    cmocka_unit_test(test_failure_within),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
