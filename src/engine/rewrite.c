@@ -22,11 +22,21 @@ tb_node tb_shaped_like(const tb_node *like, tb_op op) {
 
 /* ---- equal nodes ---- */
 
+static uint64_t hash_word(uint64_t h, uint64_t word) {
+  h = (h ^ word) * 0x9e3779b97f4a7c15u;
+  return h ^ h >> 32; /* places in the table are low bits */
+}
+
 static uint64_t hash_bytes(uint64_t h, const void *data, size_t size) {
   const unsigned char *p = data;
-  for (size_t i = 0; i < size; i++)
-    h = (h ^ p[i]) * 1099511628211u;
-  return h;
+  uint64_t word = 0;
+  for (; size >= sizeof word; size -= sizeof word, p += sizeof word) {
+    memcpy(&word, p, sizeof word);
+    h = hash_word(h, word);
+  }
+  word = 0;
+  memcpy(&word, p, size);
+  return hash_word(h, word);
 }
 
 static uint64_t hash_node(const tb_node *node, uint32_t count, const uint32_t *operands) {
