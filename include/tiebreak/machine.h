@@ -12,8 +12,9 @@ extern "C" {
 const char *tb_machine_cpu(void);
 /* The kernel family chosen for it. */
 const char *tb_machine_kernels(void);
-int tb_machine_cores(void);     /* usable by this process */
-double tb_machine_mapped(void); /* bytes of program and libraries that this process has in memory */
+int tb_machine_cores(void);       /* usable by this process */
+double tb_machine_resident(void); /* bytes that this process has in memory */
+double tb_machine_mapped(void);   /* bytes of program and libraries that this process has in memory */
 
 typedef struct tb_fact {
   const char *topic, *name, *value; /* "machine", "memory", "16 GiB" */

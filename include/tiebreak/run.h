@@ -64,10 +64,16 @@ const char *tb_batch_part_name(const tb_batch *, size_t run);
 /* Sums of flop, steps and seconds (one after another) over all runs, the largest memory and parameters of one run; NaN:
  * unknown. */
 tb_status tb_batch_estimate(tb_batch *, tb_estimate *);
-/* The same, with seconds and memory measured on this machine: the first run of each kind (runs that differ in their
- * seeds alone are one kind) is begun in a child process and a scratch folder, all together for about `budget` seconds,
- * and what it would take is told from its progress.  To be called before this process runs anything in threads. */
-tb_status tb_batch_predict(tb_batch *, double budget, tb_estimate *);
+/* The same, measured on this machine: a run of each kind (runs that differ in their seeds alone are one kind) is begun
+ * in a child process and a scratch folder, and what it would take is told from its progress; all of them have about
+ * `budget` seconds together, less where that is enough.  threads as in tb_run_options.  To be called before this
+ * process runs anything in threads. */
+typedef struct tb_prediction {
+  tb_estimate all; /* as of tb_batch_estimate */
+  double seconds;  /* until the last run ends */
+  double memory;   /* bytes of the whole process at its peak */
+} tb_prediction;
+tb_status tb_batch_predict(tb_batch *, int threads, double budget, tb_prediction *);
 /* Claims that apply to at least one run, in the order of the studies' tables; the list belongs to the arena. */
 tb_status tb_batch_claims(tb_batch *, tb_arena *, size_t *count, const tb_claim ***claims);
 

@@ -135,8 +135,6 @@ tb_status named_records(cli *, size_t first, size_t *n, tb_record ***records);
 /* The claims table; *failing counts claims that fail.  only: NULL or the ids to show. */
 tb_status claims_print(cli *, FILE *, size_t n, tb_record **records, size_t *failing);
 /* What --dry-run says. */
-/* Wall-clock seconds of a batch on the threads it will have. */
-double wall_seconds(const cli *, tb_batch *, const tb_estimate *total);
 tb_status dry_run(cli *, size_t n, tb_batch **batches);
 
 /* What `tiebreak run` does with a study or a file and its overrides. */

@@ -7,7 +7,7 @@
 
 #include "cli.h"
 
-static const double rehearsing = 2; /* seconds */
+static const double rehearsing = 6; /* seconds at most */
 
 /* The runs differ in this option. */
 static bool is_swept(const tb_part *part, const char *key) {
@@ -37,12 +37,6 @@ static size_t first_run(tb_batch *batch, size_t part, size_t *runs) {
   return first;
 }
 
-/* As many runs go on at a time as there are threads. */
-double wall_seconds(const cli *c, tb_batch *batch, const tb_estimate *total) {
-  double threads = c->threads ? (double)c->threads : tb_machine_cores();
-  return total->seconds / fmin(threads, (double)tb_batch_runs(batch));
-}
-
 /* ---- for people ---- */
 
 static tb_status print_part(cli *c, tb_batch *batch, size_t p) {
@@ -69,16 +63,15 @@ static tb_status print_part(cli *c, tb_batch *batch, size_t p) {
 
 static tb_status print_batch(cli *c, tb_batch *batch) {
   char time[40], memory[40];
-  tb_estimate total;
-  tb_status status = tb_batch_predict(batch, rehearsing, &total);
+  tb_prediction predicted;
+  tb_status status = tb_batch_predict(batch, (int)c->threads, rehearsing, &predicted);
   for (size_t p = 0; p < tb_batch_parts(batch) && !status; p++)
     status = print_part(c, batch, p);
   if (status)
     return status;
   printf("runs %zu, work ", tb_batch_runs(batch));
-  printf(isnan(total.flop) ? "unknown" : "%.3g FLOP", total.flop);
-  printf(", time %s, memory %s a run\n", readable_seconds(wall_seconds(c, batch, &total), time),
-         readable_bytes(total.memory, memory));
+  printf(isnan(predicted.all.flop) ? "unknown" : "%.3g FLOP", predicted.all.flop);
+  printf(", time %s, memory %s\n", readable_seconds(predicted.seconds, time), readable_bytes(predicted.memory, memory));
   return TB_OK;
 }
 
@@ -119,18 +112,17 @@ static json_t *parts_of(tb_batch *batch) {
 }
 
 static tb_status print_json(cli *c, tb_batch *batch) {
-  tb_estimate total;
-  tb_status status = tb_batch_predict(batch, rehearsing, &total);
+  tb_prediction predicted;
+  tb_status status = tb_batch_predict(batch, (int)c->threads, rehearsing, &predicted);
   if (status)
     return status;
-  double threads = c->threads ? (double)c->threads : tb_machine_cores();
-  json_t *object = json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "study", tb_batch_name(batch), "runs",
-                             (json_int_t)tb_batch_runs(batch), "parameters",
-                             total.parameters > 0 ? json_integer((json_int_t)total.parameters) : json_null(),
-                             "flop_per_step", known(total.flop / total.steps), "flop", known(total.flop), "seconds",
-                             known(wall_seconds(c, batch, &total)), "memory",
-                             known(tb_machine_mapped() + total.memory * fmin(threads, (double)tb_batch_runs(batch))),
-                             "claims", claims_of(c, batch), "parts", parts_of(batch));
+  const tb_estimate total = predicted.all;
+  json_t *object =
+      json_pack("{s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "study", tb_batch_name(batch), "runs",
+                (json_int_t)tb_batch_runs(batch), "parameters",
+                total.parameters > 0 ? json_integer((json_int_t)total.parameters) : json_null(), "flop_per_step",
+                known(total.flop / total.steps), "flop", known(total.flop), "seconds", known(predicted.seconds),
+                "memory", known(predicted.memory), "claims", claims_of(c, batch), "parts", parts_of(batch));
   char *text = object ? json_dumps(object, JSON_COMPACT | JSON_REAL_PRECISION(17)) : NULL;
   json_decref(object);
   if (!text)

@@ -175,11 +175,11 @@ static tb_status foretell(cli *c, size_t count, shipped *files) {
   size_t runs = 0;
   char text[40];
   for (size_t i = 0; i < count; i++) {
-    tb_estimate total;
-    tb_status status = tb_batch_predict(files[i].batch, 20, &total);
+    tb_prediction predicted;
+    tb_status status = tb_batch_predict(files[i].batch, (int)c->threads, 20, &predicted);
     if (status)
       return status;
-    const double wall = wall_seconds(c, files[i].batch, &total);
+    const double wall = predicted.seconds;
     message_note(c, "%s: %zu runs, about %s", files[i].name, tb_batch_runs(files[i].batch),
                  readable_seconds(wall, text));
     seconds += wall;

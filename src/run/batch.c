@@ -5,6 +5,7 @@
 
 #include "run/batch.h"
 #include "run/rehearse.h"
+#include <tiebreak/machine.h>
 
 tb_batch *tb_batch_blank(tb_context *context) {
   tb_batch *batch = tb_allocate(context, 1, sizeof *batch);
@@ -155,7 +156,7 @@ tb_status tb_batch_estimate(tb_batch *batch, tb_estimate *total) {
   return status;
 }
 
-/* The others of a study, which nobody rehearsed, by the ratio of measured to estimated seconds of those that were. */
+/* The others of a study, which nobody rehearsed, by the ratio of measured to estimated work of those that were. */
 static void extend(const tb_batch *batch, tb_estimate *each, const size_t *kind, const tb_rehearsal *heard) {
   for (size_t run = 0; run < batch->n_runs; run++) {
     double measured = 0, estimated = 0, memory = 0;
@@ -178,26 +179,73 @@ static void extend(const tb_batch *batch, tb_estimate *each, const size_t *kind,
   }
 }
 
-tb_status tb_batch_predict(tb_batch *batch, double budget, tb_estimate *total) {
+/* One run of each kind is rehearsed, for all of its kind. */
+static tb_status rehearse(tb_batch *batch, const size_t *kind, int threads, double budget, tb_rehearsal *heard) {
   const size_t n = batch->n_runs;
   tb_context *context = batch->context;
+  size_t *runs = tb_allocate(context, n + 1, sizeof *runs), count = 0;
+  double *times = tb_allocate(context, n + 1, sizeof *times), *all = tb_allocate(context, n + 1, sizeof *all);
+  tb_rehearsal *of = tb_allocate(context, n + 1, sizeof *of);
+  tb_status status = runs && times && all && of ? TB_OK : TB_NO_MEMORY;
+  for (size_t run = 0; run < n && !status; run++)
+    all[kind[run]]++;
+  for (size_t run = 0; run < n && !status; run++) {
+    heard[run] = (tb_rehearsal){ NAN, NAN, 0, NAN };
+    if (kind[run] == run) {
+      runs[count] = run;
+      times[count++] = all[run];
+    }
+  }
+  if (!status)
+    status = tb_rehearse(batch, count, runs, times, threads, budget, of);
+  for (size_t i = 0; i < count && !status; i++)
+    heard[runs[i]] = of[i];
+  tb_release(context, runs);
+  tb_release(context, times);
+  tb_release(context, all);
+  tb_release(context, of);
+  return status;
+}
+
+/* Bytes of the records of all runs, which are read back together at the end.  A record grows with what its run keeps in
+ * memory; those of runs that did not come to their end are taken to be as large a part of it as others of their study.
+ */
+static double all_records(const tb_batch *batch, const size_t *kind, const tb_rehearsal *heard) {
+  double bytes = 0;
+  for (size_t run = 0; run < batch->n_runs; run++) {
+    const tb_rehearsal *mine = &heard[kind[run]];
+    double kept = 0, memory = 0;
+    for (size_t i = 0; i < batch->n_runs && isnan(mine->kept); i++)
+      if (tb_batch_study(batch, i) == tb_batch_study(batch, run) && !isnan(heard[kind[i]].kept)) {
+        kept += heard[kind[i]].kept;
+        memory += heard[kind[i]].memory;
+      }
+    bytes += !isnan(mine->kept) ? mine->kept : memory > 0 && !isnan(mine->memory) ? mine->memory * kept / memory : 0;
+  }
+  return bytes;
+}
+
+tb_status tb_batch_predict(tb_batch *batch, int threads, double budget, tb_prediction *out) {
+  const size_t n = batch->n_runs;
+  const int cores = threads > 0 ? threads : tb_machine_cores(), lanes = n < (size_t)cores ? (int)n : cores;
+  tb_context *context = batch->context;
   tb_estimate *each = tb_allocate(context, n + 1, sizeof *each);
-  size_t *kind = tb_allocate(context, n + 1, sizeof *kind), kinds = 0;
+  size_t *kind = tb_allocate(context, n + 1, sizeof *kind);
   tb_rehearsal *heard = tb_allocate(context, n + 1, sizeof *heard);
   tb_status status = each && kind && heard ? tb_batch_estimate_each(batch, each, kind) : TB_NO_MEMORY;
-  const double begun = tb_clock_seconds();
-  for (size_t run = 0; run < n && !status; run++)
-    kinds += kind[run] == run;
-  for (size_t run = 0; run < n && !status; run++) {
-    heard[run] = (tb_rehearsal){ NAN, NAN };
-    const double left = budget - (tb_clock_seconds() - begun);
-    if (kind[run] == run && left > 0)
-      status = tb_rehearse(batch, run, fmax(0.05, left / (double)kinds), &heard[run]);
-    kinds -= kind[run] == run;
-  }
+  if (!status)
+    status = rehearse(batch, kind, n == 1 ? cores : 1, budget, heard);
   if (!status) {
+    double longest = 0, program = tb_machine_mapped(), base = fmax(0, tb_machine_resident() - program);
     extend(batch, each, kind, heard);
-    sum_up(n, each, total);
+    *out = (tb_prediction){ .seconds = 0 };
+    sum_up(n, each, &out->all);
+    for (size_t run = 0; run < n; run++) {
+      longest = fmax(longest, each[run].seconds);
+      program = fmax(program, heard[run].program);
+    }
+    out->seconds = isnan(out->all.seconds) ? NAN : fmax(longest, out->all.seconds / lanes);
+    out->memory = program + fmax(lanes * out->all.memory, base + all_records(batch, kind, heard));
   }
   tb_release(context, each);
   tb_release(context, kind);

@@ -68,15 +68,26 @@ int tb_machine_cores(void) {
   return cores > 0 ? cores : 1;
 }
 
-double tb_machine_mapped(void) {
-  long pages = 0;
+static void memory_pages(long *resident, long *mapped) {
   FILE *file = fopen("/proc/self/statm", "r");
+  *resident = *mapped = 0;
   if (file) {
-    if (fscanf(file, "%*s %*s %ld", &pages) != 1)
-      pages = 0;
+    if (fscanf(file, "%*s %ld %ld", resident, mapped) != 2)
+      *resident = *mapped = 0;
     fclose(file);
   }
-  return (double)pages * (double)sysconf(_SC_PAGESIZE);
+}
+
+double tb_machine_resident(void) {
+  long resident, mapped;
+  memory_pages(&resident, &mapped);
+  return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+double tb_machine_mapped(void) {
+  long resident, mapped;
+  memory_pages(&resident, &mapped);
+  return (double)mapped * (double)sysconf(_SC_PAGESIZE);
 }
 
 /* ---- facts ---- */

@@ -288,17 +288,31 @@ static void estimates_add_up(void **state) {
   tb_batch_free(batch);
 }
 
-/* Naps of ten and twenty milliseconds a step; the second kind runs no longer than its share. */
+/* Naps of ten and twenty milliseconds a step; no run comes to its end. */
 static void predictions_are_measured(void **state) {
   tb_context *context = *state;
   tb_batch *batch;
-  tb_estimate total;
+  tb_prediction got;
   assert_int_equal(ASK(&batch, "toy", "steps=100", "pause=0.01,0.02", "seed=0:4"), TB_OK);
   const double begun = tb_clock_seconds();
-  assert_int_equal(tb_batch_predict(batch, 0.4, &total), TB_OK);
+  assert_int_equal(tb_batch_predict(batch, 2, 0.4, &got), TB_OK);
   assert_true(tb_clock_seconds() - begun < 3);
-  assert_true(total.seconds > 5 * 3.0 && total.seconds < 5 * 6.0); /* naps may last longer, never shorter */
-  assert_true(total.steps == 1000 && total.memory > 0 && total.memory < 1e9);
+  assert_true(got.all.seconds > 5 * 3.0 && got.all.seconds < 5 * 6.0); /* naps may last longer, never shorter */
+  assert_true(got.seconds == got.all.seconds / 2);
+  assert_true(got.all.steps == 1000 && got.all.memory > 0 && got.memory > got.all.memory && got.memory < 1e9);
+  tb_batch_free(batch);
+}
+
+/* Short runs come to their end, so the long one has the time: it counts as what it takes, though its steps' naps are
+ * not known beforehand.  Two runs on two threads take as long as the longer one. */
+static void predictions_look_at_what_is_long(void **state) {
+  tb_context *context = *state;
+  tb_batch *batch;
+  tb_prediction got;
+  assert_int_equal(ASK(&batch, "toy", "steps=2,60", "pause=0.01"), TB_OK);
+  assert_int_equal(tb_batch_predict(batch, 2, 3, &got), TB_OK);
+  assert_true(got.all.seconds > 0.62 && got.all.seconds < 0.62 * 1.3 + 0.1);
+  assert_true(got.seconds > 0.6 && got.seconds < got.all.seconds);
   tb_batch_free(batch);
 }
 
@@ -306,10 +320,10 @@ static void predictions_are_measured(void **state) {
 static void failures_predict_nothing(void **state) {
   tb_context *context = *state;
   tb_batch *batch;
-  tb_estimate total;
+  tb_prediction got;
   assert_int_equal(ASK(&batch, "toy", "steps=1", "ending=failed"), TB_OK);
-  assert_int_equal(tb_batch_predict(batch, 0.1, &total), TB_OK);
-  assert_true(total.seconds == 1e-8 && total.memory == 1000);
+  assert_int_equal(tb_batch_predict(batch, 1, 0.1, &got), TB_OK);
+  assert_true(got.all.seconds == 1e-8 && got.all.memory == 1000);
   tb_batch_free(batch);
 }
 
@@ -335,6 +349,7 @@ int main(void) {
     CASE(empty_files_ask_for_nothing),
     CASE(estimates_add_up),
     CASE(predictions_are_measured),
+    CASE(predictions_look_at_what_is_long),
     CASE(failures_predict_nothing),
   };
   if (!mkdtemp(folder))
