@@ -6,8 +6,9 @@
  *     W' = Σ_k c_k M_k,   (√w ⟨M, M⟩ √w + nλ) c/√w = √w b,       for entries c = w b/(w + nλ)
  *
  * and that of the factors its lift V = D⁺W': V_l = A_lᵀ X B_lᵀ with Σ_l A_lA_lᵀ X B_lᵀB_l = W'.  That equation is
- * solved by conjugate gradients, preconditioned by its diagonal in the eigenbases of A_1A_1ᵀ and B_LᵀB_L (exact up to
- * depth two and for balanced factors), and refined against W' − DV, which sees the condition of D, not of its square.
+ * solved in the eigenbases of A_1A_1ᵀ and B_LᵀB_L, where two of its terms are diagonal, by conjugate gradients,
+ * preconditioned by the diagonal of all (exact up to depth two and for balanced factors), and refined against W' − DV,
+ * which sees the condition of D, not of its square.
  * In parameter space V = Jᵀc with (JJᵀ + nλ) c = r and the kernel of factored_kernel.c. */
 #include <float.h>
 #include <math.h>
@@ -21,13 +22,15 @@ enum { MOST_ITERATIONS = 400, MOST_REFINEMENTS = 6 };
 static const double CG_GOAL = 1e-10;   /* of one solve */
 static const double LIFT_GOAL = 2e-14; /* of the refined lift; what it must reach at least: */
 static const double LIFT_LEAST = 1e-10;
+static const double ROUNDED = 100; /* a refinement that gains so much less than the first has met rounding */
 
 struct tb_factored_natural {
   double *f, *r, *root_weight, *target, *multiplier, *correction, *scale; /* n */
   double *kernel;                                                         /* n×n; when first needed */
   double *around, *above, *below;                                         /* tb_factored_squares */
-  double *left, *right, *values; /* eigenvectors (rows), eigenvalues: rows², cols², rows + cols */
-  double *diagonal;              /* size: of the preconditioner */
+  double *left, *right, *values;     /* eigenvectors (rows), eigenvalues: rows², cols², rows + cols */
+  double *inner_above, *inner_below; /* A_lA_lᵀ and B_lᵀB_l, l = 2 … L − 1, in those bases */
+  double *outer, *inverse;           /* size: there, the diagonal of the terms 1 and L, and 1 over that of all */
   double *beta, *missing, *x, *g, *z, *direction, *image, *work; /* size */
   double *step;                                                  /* p */
 };
@@ -53,7 +56,10 @@ static tb_status work_space(tb_factored *s) {
                                      { &w->left, rows * rows },
                                      { &w->right, cols * cols },
                                      { &w->values, rows + cols },
-                                     { &w->diagonal, s->size },
+                                     { &w->inner_above, s->depth * rows * rows },
+                                     { &w->inner_below, s->depth * cols * cols },
+                                     { &w->outer, s->size },
+                                     { &w->inverse, s->size },
                                      { &w->beta, s->size },
                                      { &w->missing, s->size },
                                      { &w->x, s->size },
@@ -231,8 +237,14 @@ static tb_status predictor_velocity(tb_factored *s, double ridge, tb_natural_rep
 
 /* ---- the lift ---- */
 
-/* The eigenbases, and the diagonal of DDᵀ in them; *condition from its spread. */
-static tb_status precondition(tb_factored *s, double *condition) {
+/* out = basis m basisᵀ, m[n×n], eigenvectors by rows */
+static void in_basis(tb_factored *s, size_t n, const double *basis, const double *m, double *work, double *out) {
+  tb_factored_gemm(s, false, false, n, n, n, basis, m, 0.0, work);
+  tb_factored_gemm(s, false, true, n, n, n, work, basis, 0.0, out);
+}
+
+/* The eigenbases and DDᵀ in them; *condition from the spread of its diagonal. */
+static tb_status diagonalise(tb_factored *s, double *condition) {
   tb_factored_natural *w = s->natural;
   const size_t rows = s->rows, cols = s->cols;
   memcpy(w->work, w->above, rows * rows * sizeof *w->work);
@@ -245,69 +257,83 @@ static tb_status precondition(tb_factored *s, double *condition) {
     return status;
   for (size_t i = 0; i < rows; i++)
     for (size_t j = 0; j < cols; j++)
-      w->diagonal[i * cols + j] = fmax(w->values[i], 0.0) + fmax(w->values[rows + j], 0.0);
-  for (size_t l = 2; l < s->depth; l++) { /* u_iᵀ S_l u_i · v_jᵀ T_l v_j */
-    const double *above = w->above + (l - 1) * rows * rows, *below = w->below + (l - 1) * cols * cols;
-    tb_factored_gemm(s, false, false, rows, rows, rows, w->left, above, 0.0, w->work);
-    for (size_t i = 0; i < rows; i++)
-      w->values[i] = tb_dot(rows, w->work + i * rows, w->left + i * rows);
-    tb_factored_gemm(s, false, false, cols, cols, cols, w->right, below, 0.0, w->around);
-    for (size_t j = 0; j < cols; j++)
-      w->values[rows + j] = tb_dot(cols, w->around + j * cols, w->right + j * cols);
+      w->outer[i * cols + j] = fmax(w->values[i], 0.0) + fmax(w->values[rows + j], 0.0);
+  memcpy(w->inverse, w->outer, s->size * sizeof *w->inverse);
+  for (size_t l = 2; l < s->depth; l++) {
+    double *above = w->inner_above + (l - 2) * rows * rows, *below = w->inner_below + (l - 2) * cols * cols;
+    in_basis(s, rows, w->left, w->above + (l - 1) * rows * rows, w->work, above);
+    in_basis(s, cols, w->right, w->below + (l - 1) * cols * cols, w->around, below);
     for (size_t i = 0; i < rows; i++)
       for (size_t j = 0; j < cols; j++)
-        w->diagonal[i * cols + j] += w->values[i] * w->values[rows + j];
+        w->inverse[i * cols + j] += above[i * rows + i] * below[j * cols + j];
   }
   double least = INFINITY, most = 0.0;
   for (size_t k = 0; k < s->size; k++) {
-    least = fmin(least, w->diagonal[k]);
-    most = fmax(most, w->diagonal[k]);
+    least = fmin(least, w->inverse[k]);
+    most = fmax(most, w->inverse[k]);
   }
   *condition = sqrt(most / least);
   const double floor = most * DBL_EPSILON * DBL_EPSILON;
   for (size_t k = 0; k < s->size; k++)
-    w->diagonal[k] = fmax(w->diagonal[k], floor);
+    w->inverse[k] = 1.0 / fmax(w->inverse[k], floor);
   return TB_OK;
 }
 
-/* z = Uᵀ((U g Vᵀ)/diagonal)V */
-static void apply_preconditioner(tb_factored *s, const double *g, double *z) {
+/* image[size] = DDᵀ x in the eigenbases */
+static void apply_metric(tb_factored *s, const double *x, double *image) {
   tb_factored_natural *w = s->natural;
   const size_t rows = s->rows, cols = s->cols;
-  tb_factored_gemm(s, false, false, rows, cols, rows, w->left, g, 0.0, w->work);
-  tb_factored_gemm(s, false, true, rows, cols, cols, w->work, w->right, 0.0, z);
   for (size_t k = 0; k < s->size; k++)
-    z[k] /= w->diagonal[k];
-  tb_factored_gemm(s, true, false, rows, cols, rows, w->left, z, 0.0, w->work);
-  tb_factored_gemm(s, false, false, rows, cols, cols, w->work, w->right, 0.0, z);
+    image[k] = w->outer[k] * x[k];
+  for (size_t l = 2; l < s->depth; l++) {
+    tb_factored_gemm(s, false, false, rows, cols, rows, w->inner_above + (l - 2) * rows * rows, x, 0.0, w->work);
+    tb_factored_gemm(s, false, false, rows, cols, cols, w->work, w->inner_below + (l - 2) * cols * cols, 1.0, image);
+  }
 }
 
-/* x ≈ (DDᵀ)⁻¹ missing */
-static void conjugate_gradients(tb_factored *s) {
+/* out = a x + y, n = size */
+static void combine(const tb_factored *s, double a, const double *x, const double *y, double *out) {
+  s->kernels->pointwise->fused[TB_MULTIPLY_ADD][1](1, s->size, out, s->size, x, s->size, &a, 1, y, s->size);
+}
+
+/* z = g over the diagonal; the product of the two */
+static double precondition(const tb_factored *s, const double *g, double *z) {
+  for (size_t k = 0; k < s->size; k++)
+    z[k] = s->natural->inverse[k] * g[k];
+  return tb_dot(s->size, g, z);
+}
+
+/* x ≈ (DDᵀ)⁻¹ g in the eigenbases; g is spent. */
+static void conjugate_gradients(tb_factored *s, double *g, double *x) {
   tb_factored_natural *w = s->natural;
   const size_t n = s->size;
-  memset(w->x, 0, n * sizeof *w->x);
-  memcpy(w->g, w->missing, n * sizeof *w->g);
-  apply_preconditioner(s, w->g, w->z);
+  memset(x, 0, n * sizeof *x);
+  double product = precondition(s, g, w->z), goal = CG_GOAL * CG_GOAL * tb_dot(n, g, g);
   memcpy(w->direction, w->z, n * sizeof *w->z);
-  double product = tb_dot(n, w->g, w->z), goal = CG_GOAL * tb_norm(n, w->g);
   for (int k = 0; k < MOST_ITERATIONS && product > 0; k++) {
-    tb_factored_metric(s, w->above, w->below, w->direction, w->work, w->image);
+    apply_metric(s, w->direction, w->image);
     const double step = product / tb_dot(n, w->direction, w->image);
     if (!isfinite(step))
       return;
-    for (size_t i = 0; i < n; i++) {
-      w->x[i] = fma(step, w->direction[i], w->x[i]);
-      w->g[i] = fma(-step, w->image[i], w->g[i]);
-    }
-    if (tb_norm(n, w->g) <= goal)
+    combine(s, step, w->direction, x, x);
+    combine(s, -step, w->image, g, g);
+    if (tb_dot(n, g, g) <= goal)
       return;
-    apply_preconditioner(s, w->g, w->z);
-    const double next = tb_dot(n, w->g, w->z);
-    for (size_t i = 0; i < n; i++)
-      w->direction[i] = fma(next / product, w->direction[i], w->z[i]);
+    const double next = precondition(s, g, w->z);
+    combine(s, next / product, w->direction, w->z, w->direction);
     product = next;
   }
+}
+
+/* x[size] ≈ (DDᵀ)⁻¹ b */
+static void solve_metric(tb_factored *s, const double *b, double *x) {
+  tb_factored_natural *w = s->natural;
+  const size_t rows = s->rows, cols = s->cols;
+  tb_factored_gemm(s, false, false, rows, cols, rows, w->left, b, 0.0, w->work);
+  tb_factored_gemm(s, false, true, rows, cols, cols, w->work, w->right, 0.0, w->g);
+  conjugate_gradients(s, w->g, x);
+  tb_factored_gemm(s, true, false, rows, cols, rows, w->left, x, 0.0, w->work);
+  tb_factored_gemm(s, false, false, rows, cols, cols, w->work, w->right, 0.0, x);
 }
 
 /* out[p] = Dᵀ x: A_lᵀ X B_lᵀ, block by block */
@@ -345,13 +371,13 @@ static tb_status lift(tb_factored *s, const double *theta, double *velocity, dou
     return TB_OK;
   }
   tb_factored_squares(s, theta, w->around, w->above, w->below);
-  tb_status status = precondition(s, condition);
+  tb_status status = diagonalise(s, condition);
   const double size = tb_norm(s->size, w->beta);
   memset(velocity, 0, s->parameters * sizeof *velocity);
   memcpy(w->missing, w->beta, s->size * sizeof *w->missing);
-  double before = INFINITY;
+  double before = 1.0, first = 0.0;
   for (int k = 0; status == TB_OK && size > 0 && k < MOST_REFINEMENTS; k++) {
-    conjugate_gradients(s);
+    solve_metric(s, w->missing, w->x);
     pull_predictor(s, theta, w->x, w->step);
     for (size_t i = 0; i < s->parameters; i++)
       velocity[i] += w->step[i];
@@ -359,7 +385,10 @@ static tb_status lift(tb_factored *s, const double *theta, double *velocity, dou
     for (size_t i = 0; i < s->size; i++)
       w->missing[i] = w->beta[i] - w->missing[i];
     *reached = tb_norm(s->size, w->missing) / size;
-    if (*reached <= LIFT_GOAL || !(*reached < 0.5 * before))
+    if (k == 0)
+      first = *reached;
+    const bool rounded = *reached <= LIFT_LEAST && *reached > ROUNDED * first * before;
+    if (*reached <= LIFT_GOAL || !(*reached < 0.5 * before) || rounded)
       break;
     before = *reached;
   }

@@ -1,5 +1,6 @@
 /* completion: a step of gradient descent on a 100×100 matrix of rank 5 seen through 2,000 entries, depth 2 (float64).
- * completion_natural: its natural gradient in parameter space at depth 3. */
+ * completion_natural: its natural gradient in parameter space at depth 3; completion_natural_d4: that in the
+ * predictor's space, lifted to four factors, where the lift's equation is the worst conditioned. */
 #include "bias/completion.h"
 #include "io/npz.h"
 #include "optim/factored.h"
@@ -36,7 +37,7 @@ static void completion_close(tb_workload *w) {
 }
 
 /* Factors N(0, 1/100)·½^{1/depth}: as after some training, where no product is negligible. */
-static tb_status completion_open(tb_context *context, size_t depth, tb_workload **out) {
+static tb_status completion_open(tb_context *context, size_t depth, tb_fisher fisher, tb_workload **out) {
   tb_workload *w = tb_allocate(context, 1, sizeof *w);
   if (!w)
     return TB_NO_MEMORY;
@@ -58,7 +59,7 @@ static tb_status completion_open(tb_context *context, size_t depth, tb_workload 
   if (!status && depth == 2)
     status = tb_stepper_new(context, tb_method_find("gd"), &options, w->objective, &w->stepper);
   if (!status && depth > 2)
-    status = tb_natural_new(context, w->objective, TB_FISHER_PARAMETER, 0, &w->natural);
+    status = tb_natural_new(context, w->objective, fisher, 0, &w->natural);
   if (status) {
     completion_close(w);
     return status;
@@ -68,11 +69,15 @@ static tb_status completion_open(tb_context *context, size_t depth, tb_workload 
 }
 
 static tb_status gradient_open(tb_context *context, tb_workload **out) {
-  return completion_open(context, 2, out);
+  return completion_open(context, 2, TB_FISHER_PARAMETER, out);
 }
 
 static tb_status natural_open(tb_context *context, tb_workload **out) {
-  return completion_open(context, 3, out);
+  return completion_open(context, 3, TB_FISHER_PARAMETER, out);
+}
+
+static tb_status lifted_open(tb_context *context, tb_workload **out) {
+  return completion_open(context, 4, TB_FISHER_PREDICTOR, out);
 }
 
 /* The loss is that of the point before the update, at two steps of a hundred: a step itself does not need it. */
@@ -96,6 +101,10 @@ static double gradient_flop(const tb_workload *w) {
 
 static double natural_flop(const tb_workload *w) {
   return (double)ENTRIES * ENTRIES * ENTRIES / 3;
+}
+
+static double lifted_flop(const tb_workload *w) { /* the iterations of the lift are not known beforehand */
+  return NAN;
 }
 
 static const void *completion_parameters(const tb_workload *w, size_t *bytes) {
@@ -143,6 +152,19 @@ const tb_workload_record tb_workload_completion_natural = {
   natural_open,
   natural_step,
   natural_flop,
+  completion_parameters,
+  completion_save,
+  completion_close
+};
+
+const tb_workload_record tb_workload_completion_natural_d4 = {
+  "completion_natural_d4",
+  "natural gradient in the predictor's space, 100×100 depth-4 factorisation, 2,000 entries",
+  "float64",
+  5,
+  lifted_open,
+  natural_step,
+  lifted_flop,
   completion_parameters,
   completion_save,
   completion_close

@@ -22,6 +22,7 @@ static const tb_workload_record *const workloads[] = {
   &tb_workload_factorisation64,
   &tb_workload_completion,
   &tb_workload_completion_natural,
+  &tb_workload_completion_natural_d4,
   &tb_workload_hvp,
   &tb_workload_hvp_many,
   &tb_workload_natural_gradient_200,
