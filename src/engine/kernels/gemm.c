@@ -246,14 +246,31 @@ static void product_of_nothing(size_t m, size_t n, tb_gemm_with with, real beta,
       c[i * ldc + j] = one_output(0, 1, with, beta, d + i * ldd + j);
 }
 
+/* What the next panel is made of, fetched while this one is at work. */
+typedef struct ahead {
+  const real *from;
+  size_t rows, width, ld; /* rows 0: nothing */
+} ahead;
+
+INLINE void fetch(const real *from, size_t width) {
+  for (size_t j = 0; j < width; j += MAX_LANES)
+    __builtin_prefetch(from + j, 0, 2);
+}
+
 /* All rows of one panel of columns, cut into blocks of nearly equal height. */
-static void panel(size_t m, size_t n, tile t) {
+static void panel(size_t m, size_t n, tile t, const ahead *next) {
   const size_t vectors = (n + LANES - 1) / LANES;
   const size_t tallest = max_rows[vectors - 1], count = (m + tallest - 1) / tallest;
   const size_t low = m / count, taller = m % count;
   t.last = n - (vectors - 1) * LANES;
   for (size_t i = 0; i < count; i++) {
     const size_t rows = low + (i < taller);
+    if (next) { /* this block's part of the next panel, and its own outputs */
+      for (size_t q = i * next->rows / count; q < (i + 1) * next->rows / count; q++)
+        fetch(next->from + q * next->ld, next->width);
+      for (size_t r = 0; r < rows; r++)
+        fetch(t.d + r * t.ldd, n);
+    }
     blocks[vectors - 1][rows - 1](&t);
     t.a += rows * t.a_row;
     t.c += rows * t.ldc;
@@ -261,10 +278,14 @@ static void panel(size_t m, size_t n, tile t) {
   }
 }
 
+/* Operands and outputs beyond this do not stay in the second cache: worth to be fetched ahead. */
+enum { NEAR = 1 << 19 };
+
 static void product(size_t m, size_t n, size_t k, real alpha, const real *a, size_t a_row, size_t a_step,
                     bool transpose_b, const real *b, size_t ldb, tb_gemm_with with, real beta, const real *d,
                     size_t ldd, real *c, size_t ldc, real *scratch) {
   const bool packed = transpose_b || (n > PANEL && m >= 48 && n * k * sizeof(real) > 32768);
+  const bool far = packed && m >= 48 && (n * k + m * n) * sizeof(real) > NEAR;
   for (size_t p = 0; p < k; p += K_BLOCK) {
     const size_t depth = k - p < K_BLOCK ? k - p : K_BLOCK;
     for (size_t j = 0; j < n; j += PANEL) {
@@ -280,13 +301,19 @@ static void product(size_t m, size_t n, size_t k, real alpha, const real *a, siz
                  .beta = p ? 1 : beta };
       t.d = p ? c + j : d + j;
       t.ldd = p ? ldc : ldd;
-      if (transpose_b)
+      ahead next = { .ld = ldb };
+      const size_t rest = n - j - width, more = rest < PANEL ? rest : PANEL;
+      if (transpose_b) {
         NAME(transpose)(width, depth, b + j * ldb + p, ldb, scratch, PANEL);
-      else if (packed)
-        pack(depth, width, b + p * ldb + j, ldb, scratch);
+        next.from = b + (j + width) * ldb + p, next.rows = more, next.width = depth;
+      } else {
+        if (packed)
+          pack(depth, width, b + p * ldb + j, ldb, scratch);
+        next.from = b + p * ldb + j + width, next.rows = more ? depth : 0, next.width = more;
+      }
       t.b = packed ? scratch : b + p * ldb + j;
       t.ldb = packed ? PANEL : ldb;
-      panel(m, width, t);
+      panel(m, width, t, far ? &next : NULL);
     }
   }
 }
@@ -328,7 +355,7 @@ static void turned_product(size_t m, size_t n, size_t k, real alpha, const real 
                        .ldd = PANEL,
                        .with = TB_PLUS,
                        .alpha = 1 };
-      panel(n, width, t);
+      panel(n, width, t, NULL);
       if (alpha == 1 && factor == 0 && with == TB_PLUS) {
         NAME(transpose)(n, width, turned, PANEL, c + j * ldc, ldc);
         continue;
