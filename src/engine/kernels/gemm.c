@@ -175,8 +175,13 @@ INLINE void dots(int rows, int cols, size_t k, const real *a, size_t lda, const 
         acc[r][c][w] = fused_vector(load_part(a + (size_t)r * lda + q, k - q),
                                     load_part(b + (size_t)c * ldb + q, k - q), acc[r][c][w]);
     }
+  vector all[DOT_ROWS * DOT_COLS * WIDE];
+  real out[DOT_ROWS * DOT_COLS];
+  EACH_DOT all[(r * cols + c) * WIDE + w] = acc[r][c][w];
+  UNROLL for (int i = 0; i < rows * cols; i += LANES)
+      tree_sums(rows * cols - i < LANES ? rows * cols - i : LANES, all + i * WIDE, out + i);
   UNROLL for (int r = 0; r < rows; r++) {
-    UNROLL for (int c = 0; c < cols; c++) sums[(size_t)r * ld + (size_t)c] = tree_sum(acc[r][c]);
+    UNROLL for (int c = 0; c < cols; c++) sums[(size_t)r * ld + (size_t)c] = out[r * cols + c];
   }
 }
 

@@ -244,6 +244,28 @@ typedef integer index_vector __attribute__((vector_size(VECTOR_BYTES)));
 #define TURN1(a)              SHUFFLE1(a, 1, 0)
 #endif
 
+#if VECTOR_BYTES == 64
+/* Lanes of a and b added to those at a distance of 8, 4 … : the sums of a, then those of b, in each pair of runs. */
+#if TB_REAL_BITS == 32
+#define FOLD8(a, b)                                                                                                    \
+  (SHUFFLE2(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +                                            \
+   SHUFFLE2(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+#define FOLD4(a, b)                                                                                                    \
+  (SHUFFLE2(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +                                          \
+   SHUFFLE2(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31))
+#define FOLD2(a, b)                                                                                                    \
+  (SHUFFLE2(a, b, 0, 1, 4, 5, 8, 9, 12, 13, 16, 17, 20, 21, 24, 25, 28, 29) +                                          \
+   SHUFFLE2(a, b, 2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31))
+#define FOLD1(a, b)                                                                                                    \
+  (SHUFFLE2(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30) +                                         \
+   SHUFFLE2(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31))
+#else
+#define FOLD4(a, b) (SHUFFLE2(a, b, 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE2(a, b, 4, 5, 6, 7, 12, 13, 14, 15))
+#define FOLD2(a, b) (SHUFFLE2(a, b, 0, 1, 4, 5, 8, 9, 12, 13) + SHUFFLE2(a, b, 2, 3, 6, 7, 10, 11, 14, 15))
+#define FOLD1(a, b) (SHUFFLE2(a, b, 0, 2, 4, 6, 8, 10, 12, 14) + SHUFFLE2(a, b, 1, 3, 5, 7, 9, 11, 13, 15))
+#endif
+#endif
+
 /* The sum of MAX_LANES lane accumulators in a fixed tree: lane i + lane i + n/2, and so on halving. */
 enum { WIDE = MAX_LANES / LANES }; /* vectors that make up the widest instruction set's one */
 INLINE real tree_sum(const vector acc[WIDE]) {
@@ -263,6 +285,32 @@ INLINE real tree_sum(const vector acc[WIDE]) {
     t[0] += TURN2(t[0]);
   t[0] += TURN1(t[0]);
   return t[0][0];
+}
+
+/* out[i] = tree_sum of t[i], 1 ≤ count ≤ LANES vectors, as one tree: its idle lanes take the others' sums. */
+INLINE void tree_sums(int count, const vector t[], real *out) {
+#if VECTOR_BYTES == 64
+  vector s[LANES];
+  int n = 1; /* vectors left, a power of two */
+  UNROLL for (int i = 0; i < 4; i++) n = n < count ? 2 * n : n;
+  UNROLL for (int i = 0; i < n; i++) s[i] = i < count ? t[i] : (vector){ 0 };
+#define FOLD(turn)                                                                                                     \
+  UNROLL for (int i = 0; i < (n + 1) / 2; i++) s[i] = turn(s[2 * i], s[n > 1 ? 2 * i + 1 : 0]);                        \
+  n = (n + 1) / 2
+#if TB_REAL_BITS == 32
+  FOLD(FOLD8);
+#endif
+  FOLD(FOLD4);
+  FOLD(FOLD2);
+  FOLD(FOLD1);
+#undef FOLD
+  if (count == LANES)
+    store(out, s[0]);
+  else
+    store_part(out, s[0], (size_t)count);
+#else
+  UNROLL for (int i = 0; i < count; i++) out[i] = tree_sum(t + i * WIDE);
+#endif
 }
 
 /* ---- the families of one table ---- */

@@ -14,30 +14,6 @@ enum {
 
 /* ---- dot products ---- */
 
-#if VECTOR_BYTES == 64 && TB_REAL_BITS == 64
-/* The sums of two vectors' lanes at a distance, side by side. */
-#define FOLD4(a, b) (SHUFFLE2(a, b, 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE2(a, b, 4, 5, 6, 7, 12, 13, 14, 15))
-#define FOLD2(a, b) (SHUFFLE2(a, b, 0, 1, 4, 5, 8, 9, 12, 13) + SHUFFLE2(a, b, 2, 3, 6, 7, 10, 11, 14, 15))
-#define FOLD1(a, b) (SHUFFLE2(a, b, 0, 2, 4, 6, 8, 10, 12, 14) + SHUFFLE2(a, b, 1, 3, 5, 7, 9, 11, 13, 15))
-
-/* The tree sums of a group, all in one go: the additions of tree_sum, its idle lanes filled with others' sums. */
-INLINE void group_sums(int count, vector acc[GROUP][WIDE], real *out) {
-  UNROLL for (int q = count; q < GROUP; q++) acc[q][0] = (vector){ 0 };
-  vector four[4], two[2];
-  UNROLL for (int q = 0; q < 4; q++) four[q] = FOLD4(acc[2 * q][0], acc[2 * q + 1][0]);
-  UNROLL for (int q = 0; q < 2; q++) two[q] = FOLD2(four[2 * q], four[2 * q + 1]);
-  const vector sums = FOLD1(two[0], two[1]);
-  if (count == LANES)
-    store(out, sums);
-  else
-    store_part(out, sums, (size_t)count);
-}
-#else
-INLINE void group_sums(int count, vector acc[GROUP][WIDE], real *out) {
-  UNROLL for (int q = 0; q < count; q++) out[q] = tree_sum(acc[q]);
-}
-#endif
-
 #define EACH_PRODUCT UNROLL for (int v = 0; v < WIDE; v++) UNROLL for (int q = 0; q < count; q++)
 
 /* out[q] = x·b[col[q], .], q < count ≤ GROUP; lane i of the widest vector takes the numbers i, i + MAX_LANES, … */
@@ -57,7 +33,7 @@ INLINE void dots(int count, size_t k, const int32_t *col, const real *x, const r
       else if (at < k)
         acc[q][v] = fused_vector(load_part(x + at, k - at), load_part(y[q] + at, k - at), acc[q][v]);
     }
-  group_sums(count, acc, out);
+  tree_sums(count, acc[0], out);
 }
 
 typedef void dot_group(size_t k, const int32_t *col, const real *x, const real *b, size_t ldb, real *out);
