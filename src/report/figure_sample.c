@@ -6,12 +6,6 @@
 #include "report/figure.h"
 #include "report/layout.h"
 
-static const struct {
-  const char *metric, *word;
-  int colour;
-} rows[] = { { "elbo", "lower bound", 2 }, { "log_z", "estimate", 1 }, { "eubo", "upper bound", 3 } };
-enum { ROWS = sizeof rows / sizeof *rows };
-
 /* "pis, gaussian, 4 steps, reference ou": what tells these runs apart, and nothing of the rest. */
 static const char *label_of(tb_arena *arena, const tb_group *group) {
   const tb_config *config = group->runs[0]->outcome->config;
@@ -28,31 +22,28 @@ static const char *label_of(tb_arena *arena, const tb_group *group) {
 
 static tb_status draw_bounds(tb_context *context, tb_arena *arena, const tb_chapter *chapter, size_t n_groups,
                              tb_group *groups, tb_picture *picture) {
-  const char **names = tb_arena_allocate(arena, ROWS * n_groups + 1, sizeof *names);
-  int *colours = tb_arena_allocate(arena, ROWS * n_groups + 1, sizeof *colours);
-  tb_bar *bars = tb_arena_allocate(arena, ROWS * n_groups + 1, sizeof *bars);
+  const char **names = tb_arena_allocate(arena, n_groups + 1, sizeof *names);
+  int *colours = tb_arena_allocate(arena, n_groups + 1, sizeof *colours);
+  tb_bar *bars = tb_arena_allocate(arena, n_groups + 1, sizeof *bars);
   size_t count = 0;
   if (strcmp(chapter->study->name, "sample") != 0)
     return TB_OK;
   if (!names || !colours || !bars)
     return tb_context_status(context);
   for (size_t g = 0; g < n_groups; g++) {
-    tb_bar above;
-    if (tb_bar_of(context, &groups[g], "eubo", &above) != TB_OK)
+    tb_bar below, estimate, above;
+    if (tb_bar_of(context, &groups[g], "elbo", &below) != TB_OK ||
+        tb_bar_of(context, &groups[g], "log_z", &estimate) != TB_OK ||
+        tb_bar_of(context, &groups[g], "eubo", &above) != TB_OK)
       return tb_context_status(context);
-    if (above.n == 0 || !isfinite(above.mean)) /* without exact draws there is nothing to hold it against */
+    /* without exact draws there is nothing to hold it against */
+    if (!(above.n && below.n && estimate.n && isfinite(above.mean - below.mean) && isfinite(estimate.mean)))
       continue;
-    const char *label = label_of(arena, &groups[g]);
-    for (size_t r = 0; r < ROWS && label; r++) {
-      if (tb_bar_of(context, &groups[g], rows[r].metric, &bars[count]) != TB_OK)
-        return tb_context_status(context);
-      names[count] = tb_arena_format(arena, "%s: %s", label, rows[r].word);
-      colours[count] = rows[r].colour;
-      if (!names[count])
-        return tb_context_status(context);
-      count += bars[count].n > 0 && isfinite(bars[count].mean);
-    }
-    if (!label)
+    bars[count] = estimate;
+    bars[count].low = below.mean;
+    bars[count].high = above.mean;
+    colours[count] = (int)(groups[g].method_index % 8) + 1;
+    if (!(names[count++] = label_of(arena, &groups[g])))
       return tb_context_status(context);
   }
   if (count == 0)
@@ -65,11 +56,9 @@ static tb_status draw_bounds(tb_context *context, tb_arena *arena, const tb_chap
 const tb_figure tb_figure_bounds = {
   "bounds",
   "The normaliser between its bounds",
-  "What samplers with exact weights say of the logarithm of the normaliser: the mean log weight of their paths lies "
-  "below it, that of paths "
-  "from exact draws above it, and the log of the mean weight estimates it, at any number of steps and for any control. "
-  "Means over seeds with "
-  "95 % intervals (Student).",
+  "What samplers with exact weights say of the logarithm of the normaliser, means over seeds: the estimate (log of the "
+  "mean weight, the bar), and the bounds it lies between (the whiskers): below, the mean log weight of the sampler's "
+  "own paths, above, that of paths from exact draws, at any number of steps and for any control.",
   tb_asset_bars_size_gp,
   tb_asset_bars_gp,
   draw_bounds,

@@ -6,10 +6,12 @@
 #include "report/svg.h"
 #include "report/write.h"
 
-static void add_download(tb_text *page, const char *name, const char *extension, const char *type, const tb_text *data,
+/* Packed; the page's script unpacks it on the way to the reader. */
+static void add_download(tb_text *page, const char *name, const char *extension, const tb_text *data,
                          const char *words) {
-  tb_text_format(page, "<a class=\"download\" download=\"%s.%s\" href=\"data:%s;base64,", name, extension, type);
-  tb_write_base64(page, data->data, data->length);
+  tb_text_format(page, "<a class=\"download\" download=\"%s.%s.gz\" href=\"data:application/gzip;base64,", name,
+                 extension);
+  tb_write_packed(page, data->data, data->length);
   tb_text_format(page, "\">%s</a> ", words);
 }
 
@@ -59,8 +61,8 @@ static void add_picture(tb_text *page, const tb_source *source, size_t p) {
     tb_write_html(page, picture->note);
   }
   tb_text_add(page, "</p>\n<p class=\"downloads\">");
-  add_download(page, picture->name, "csv", "text/csv", &picture->csv, "Data (CSV)");
-  add_download(page, picture->name, "gp", "text/plain", &picture->script, "Script (gnuplot)");
+  add_download(page, picture->name, "csv", &picture->csv, "Data (CSV)");
+  add_download(page, picture->name, "gp", &picture->script, "Script (gnuplot)");
   tb_text_add(page, "</p></figcaption>\n</figure>\n");
 }
 

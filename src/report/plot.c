@@ -65,7 +65,7 @@ tb_axis tb_axis_of(double least, double most, bool log_scale) {
                   : most <= 2.1 * decade ? 2 * decade
                   : most <= 5.2 * decade ? 5 * decade
                                          : 10 * decade;
-    if (!(low < high))
+    if (high < 9.99 * low) /* so that two ends of the axis bear numbers */
       high = 10 * low;
     return (tb_axis){ true, low, high, low >= 1e-3 && high <= 1e3 ? "%g" : "10^{%T}" };
   }

@@ -1,6 +1,7 @@
 /* One pass over the text: at each place the first matching rewriting is applied, else the character is copied.
  *
- * Colours become `var(--name)`, so that the page's style sheet decides; coordinates lose nothing. */
+ * Colours become `var(--name)`, so that the page's style sheet decides.  What the style sheet says of every picture,
+ * groups and marks that draw nothing and what no pixel could show are left out: most of what gnuplot writes. */
 #include "report/svg.h"
 
 #include <ctype.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "report/palette.h"
+#include "report/svg_path.h"
 
 /* ---- colours ---- */
 
@@ -46,9 +48,19 @@ static size_t rewrite_colour(const char *s, tb_text *page) {
 static const struct {
   const char *from, *to;
 } rewritings[] = {
-  { "id=\"gnuplot_canvas\"", "" },   { "xlink:href='#", "href='#%s-" }, { "xlink:href=\"#", "href=\"#%s-" },
-  { "url(#", "url(#%s-" },           { " id='", " id='%s-" },           { " id=\"", " id=\"%s-" },
-  { "\"black\"", "\"var(--ink)\"" }, { "'black'", "'var(--ink)'" },     { " font-family=\"sans-serif\"", "" },
+  { "id=\"gnuplot_canvas\"", "" },
+  { "xlink:href='#", "href='#%s-" },
+  { "xlink:href=\"#", "href=\"#%s-" },
+  { "url(#", "url(#%s-" },
+  { " id='", " id='%s-" },
+  { " id=\"", " id=\"%s-" },
+  { " color=\"black\"", "" },
+  { "\"black\"", "\"var(--ink)\"" },
+  { "'black'", "'var(--ink)'" },
+  { " font-family=\"sans-serif\"", "" },
+  { " fill=\"none\"", "" }, /* page.css: .picture svg */
+  { " stroke-width=\"1.00\"", "" },
+  { " stroke-linecap=\"round\" stroke-linejoin=\"round\"", "" },
 };
 
 static size_t rewrite_word(const char *s, const char *prefix, tb_text *page) {
@@ -80,6 +92,54 @@ static size_t skip_element(const char *s) {
   return 0;
 }
 
+/* <g …></g> around nothing */
+static size_t skip_empty_group(const char *s) {
+  const char *end = strncmp(s, "<g ", 3) == 0 ? strchr(s, '>') : NULL;
+  if (!end)
+    return 0;
+  end += 1 + strspn(end + 1, " \t\r\n");
+  return strncmp(end, "</g>", 4) == 0 ? (size_t)(end - s) + 4 : 0;
+}
+
+/* A mark among the definitions (<path id='gpPt3' …/>, <filter id='textbox' …>…</filter>) that nothing refers to. */
+static size_t skip_unused_mark(const char *s, const char *svg) {
+  static const char *const elements[] = { "<path ", "<rect ", "<circle ", "<use ", "<filter " };
+  for (size_t i = 0; i < sizeof elements / sizeof *elements; i++) {
+    if (strncmp(s, elements[i], strlen(elements[i])) != 0)
+      continue;
+    const char *close = i == 4 ? "</filter>" : "/>", *end = strstr(s, close), *id = strstr(s, " id='");
+    char reference[40];
+    if (!end || !id || id > end || strcspn(id + 5, "'") + 2 > sizeof reference)
+      return 0;
+    reference[0] = '#';
+    memcpy(reference + 1, id + 5, strcspn(id + 5, "'"));
+    reference[1 + strcspn(id + 5, "'")] = '\0';
+    for (const char *found = svg; (found = strstr(found, reference)); found++)
+      if (strchr("'\")", found[strlen(reference)])) /* gpPt1 is no gpPt12 */
+        return 0;
+    return (size_t)(end - s) + strlen(close);
+  }
+  return 0;
+}
+
+/* d='…' of a path, points = '…' of a polygon; gnuplot's names of plots. */
+static size_t rewrite_attribute(const char *s, tb_text *page) {
+  static const struct { const char *from, *to; } lines[] = { { " d='", " d='" }, { " points = '", " points='" } };
+  static const char plot[] = " id=\"gnuplot_plot_";
+  if (strncmp(s, plot, strlen(plot)) == 0)
+    return strlen(plot) + strcspn(s + strlen(plot), "\"") + 1;
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    const size_t start = strlen(lines[i].from);
+    if (strncmp(s, lines[i].from, start) != 0)
+      continue;
+    const size_t length = strcspn(s + start, "'");
+    tb_text_add(page, lines[i].to);
+    tb_svg_line(page, s + start, length);
+    return start + length;
+  }
+  return 0;
+}
+
 void tb_svg_inline(tb_text *page, const char *svg, const char *css_class, const char *prefix) {
   const char *start = strstr(svg, "<svg"), *box = strstr(svg, "viewBox=\"");
   const char *body = start ? strchr(start, '>') : NULL;
@@ -87,11 +147,18 @@ void tb_svg_inline(tb_text *page, const char *svg, const char *css_class, const 
     return;
   tb_text_format(page, "<svg class=\"%s\" aria-hidden=\"true\" focusable=\"false\" %.*s>", css_class,
                  (int)(strcspn(box + 9, "\"") + 10), box);
-  bool tag = false; /* rewritings apply inside tags only: text is text */
+  const char *definitions = strstr(svg, "</defs>"); /* where they end */
+  bool tag = false;                                 /* rewritings apply inside tags only: text is text */
   for (const char *s = body + 1; *s;) {
     size_t skipped = skip_element(s);
+    if (!skipped && *s == '<')
+      skipped = skip_empty_group(s);
+    if (!skipped && *s == '<' && definitions && s < definitions)
+      skipped = skip_unused_mark(s, svg);
     if (!skipped && tag) {
-      skipped = rewrite_colour(s, page);
+      skipped = rewrite_attribute(s, page);
+      if (!skipped)
+        skipped = rewrite_colour(s, page);
       if (!skipped)
         skipped = rewrite_word(s, prefix, page);
     }

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <zlib.h>
+
 /* ---- characters ---- */
 
 /* Length of the UTF-8 sequence at s, 0 when it is none. */
@@ -131,6 +133,23 @@ void tb_write_base64(tb_text *out, const void *data, size_t size) {
                      i + 2 < size ? digits[block & 63] : '=' };
     tb_text_add_bytes(out, four, sizeof four);
   }
+}
+
+void tb_write_packed(tb_text *out, const void *data, size_t size) {
+  enum { GZIP = 16, WINDOW = 15, MEMORY = 8 };
+  z_stream stream = { .next_in = (z_const Bytef *)data, .avail_in = (uInt)size };
+  unsigned char *packed = NULL;
+  if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, WINDOW + GZIP, MEMORY, Z_DEFAULT_STRATEGY) == Z_OK) {
+    const uLong most = deflateBound(&stream, (uLong)size); /* enough for one call */
+    packed = tb_allocate(out->context, most, 1);
+    stream.next_out = packed;
+    stream.avail_out = (uInt)most;
+    if (packed && deflate(&stream, Z_FINISH) == Z_STREAM_END)
+      tb_write_base64(out, packed, stream.total_out);
+    deflateEnd(&stream);
+  }
+  out->failed = out->failed || !packed;
+  tb_release(out->context, packed);
 }
 
 /* ---- numbers ---- */

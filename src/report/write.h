@@ -12,6 +12,8 @@ void tb_write_gnuplot(tb_text *, const char *text); /* a single-quoted string; n
 void tb_write_shell(tb_text *, const char *text);   /* one word, quoted where needed */
 void tb_write_slug(tb_text *, const char *text);    /* [a-z0-9-]+ for file names and anchors */
 void tb_write_base64(tb_text *, const void *data, size_t size);
+/* The same of the data packed by gzip: the same bytes for the same data. */
+void tb_write_packed(tb_text *, const void *data, size_t size);
 void tb_write_path(tb_text *, const char *path); /* percent-encoded for href */
 /* A number for readers: so many significant digits, "−" as the minus sign, "1.2 × 10^−9" where that is shorter, "∞" and
  * "—" (NaN). */

@@ -6,6 +6,7 @@ scripts complete inside the page.  Uses the standard library only.
 
 import base64
 import csv
+import gzip
 import html.parser
 import io
 import pathlib
@@ -124,8 +125,9 @@ def check_downloads(page, folder):
             continue
         count += 1
         name = attributes["download"]
-        data = base64.b64decode(attributes["href"].split(",", 1)[1], validate=True)
-        check(re.fullmatch(r"[a-z0-9-]+\.(csv|gp)", name), f"file name {name}")
+        data = gzip.decompress(base64.b64decode(attributes["href"].split(",", 1)[1], validate=True))
+        check(re.fullmatch(r"[a-z0-9-]+\.(csv|gp)\.gz", name), f"file name {name}")
+        name = name.removesuffix(".gz")
         check((folder / name).read_bytes() == data, f"{name} differs from its file")
         if name.endswith(".csv"):
             rows = list(csv.reader(io.StringIO(data.decode("utf-8")), strict=True))

@@ -9,6 +9,7 @@
 #include "report/layout.h"
 #include "report/path.h"
 #include "report/plot.h"
+#include "report/svg_path.h"
 #include "report/write.h"
 
 /* ---- small runs made by hand ---- */
@@ -308,6 +309,31 @@ static void axes(void **state) {
   assert_true(decade.low < decade.high);
 }
 
+/* A tenth of a pixel is what is drawn: points on the chord go, corners stay, what is not understood stays as it is. */
+static void thinned(void **state) {
+  static const char *const cases[][2] = {
+    { "M0.00,0.00 L1.00,1.04 L2.00,2.00\n\t\tL10.00,10.00", "M0,0 10,10" },
+    { "M0.00,0.00 L5.00,5.00 L10.00,0.00 M3.25,-4.06 L3.00,4.00", "M0,0 5,5 10,0M3.3,-4.1 3,4" },
+    { "0.00,0.00 5.00,0.00 10.00,0.00 10.00,5.00 0.00,5.00", "0,0 10,0 10,5 0,5" },
+    { "M1.00,1.00 L1.00,1.00 L9.00,1.00 Z", "M1,1 9,1Z" },
+    { "M-1,0 h2 M0,-1 v2", "M-1,0 h2 M0,-1 v2" },
+    { "M1.00,2.00", "M1,2" },
+    { "", "" },
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    tb_text text = tb_text_new(*state);
+    tb_svg_line(&text, cases[i][0], strlen(cases[i][0]));
+    assert_string_equal(text.data ? text.data : "", cases[i][1]);
+    tb_text_free(&text);
+  }
+  tb_text line = tb_text_new(*state), text = tb_text_new(*state); /* longer than one piece; a wave keeps its shape */
+  for (int i = 0; i < 5000; i++)
+    tb_text_format(&line, "%s%.2f,%.2f ", i ? "L" : "M", i / 10.0, 50 + 40 * sin(i / 200.0));
+  tb_svg_line(&text, line.data, line.length);
+  assert_true(text.length > 500 && text.length < line.length / 10);
+  tb_text_free(&line), tb_text_free(&text);
+}
+
 static void written(tb_context *context, void (*write)(tb_text *, const char *), const char *from, const char *to) {
   tb_text text = tb_text_new(context);
   write(&text, from);
@@ -401,6 +427,7 @@ int main(void) {
     cmocka_unit_test_setup_teardown(escapes, set_up, tear_down),
     cmocka_unit_test_setup_teardown(numbers, set_up, tear_down),
     cmocka_unit_test_setup_teardown(base64, set_up, tear_down),
+    cmocka_unit_test_setup_teardown(thinned, set_up, tear_down),
     cmocka_unit_test_setup_teardown(relative_links, set_up, tear_down),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

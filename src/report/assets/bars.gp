@@ -14,6 +14,10 @@ set border (narrow ? 1 : 3)
 set xlabel xlabel offset 0,0.6
 set xrange [xlow:dots ? xhigh : xhigh + 0.14 * (xhigh - xlow)]
 if (xlog) set logscale x
+# As many numbers as have room.
+raw = (xhigh - xlow) * (text ? 10.0 : 64.0) / (width * (1 - left / width) - (text ? 3 : 30))
+power = xlog ? 1 : 10 ** floor(log10(raw))
+if (!xlog) set xtics power * (raw <= power ? 1 : raw <= 2 * power ? 2 : raw <= 5 * power ? 5 : 10)
 set format x (text && xformat[1:2] eq '10' ? '1e%T' : xformat)
 set yrange [-bars - 0.6:-0.4]
 set ytics scale 0 textcolor rgb ink
