@@ -197,7 +197,7 @@ static const tb_claim claim_transfer = {
   .source = "Liu et al. 2023, on larger models: flatter minima, better downstream",
   .reference =
       RANKS ".  Where it fails: small learning rates end in sharper minima and, after more steps, in networks that "
-            "transfer faster",
+            "transfer faster; among networks of one rate there is no correlation (0.02 ± 0.16 over 54 such groups)",
   .group = LANGUAGE_MEASURES,
   .kind = TB_CLAIM_LESS,
   .unit = "rank correlation, minus",
