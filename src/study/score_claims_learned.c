@@ -63,7 +63,7 @@ const tb_claim claim_training = {
 
 static int arm_samples(const tb_config *c) {
   return score_config_learned(c) && tb_config_is(c, "parametrisation", "preconditioned") &&
-                 tb_config_integer(c, "draws") >= 1000 && tb_config_integer(c, "steps") >= 3000
+                 tb_config_integer(c, "draws") >= 1000 && tb_config_integer(c, "steps") >= 9000
              ? 0
              : -1;
 }
@@ -76,10 +76,13 @@ static tb_status measure_samples(tb_context *context, const tb_outcome *outcome,
 
 const tb_claim claim_learned_samples = {
   .id = "score.learned_samples",
-  .statement = "Samples of a network trained for three thousand steps or more are told from the data hardly better "
+  .statement = "Samples of a network trained for nine thousand steps or more are told from the data hardly better "
                "than by a coin",
   .source = "Song et al. 2021",
-  .reference = "1/2; value: held-out accuracy of a classifier between draws and fresh data, mean over seeds",
+  .reference =
+      "1/2; value: held-out accuracy of a classifier between draws and fresh data, mean over seeds.  What is "
+      "left are strays between the squares of the checkerboard: 0.565 after 3,000 steps, 0.524 after 9,000 and "
+      "after 15,000, 0.523 at twice the width",
   .group = DIFFUSION_REVERSAL,
   .kind = TB_CLAIM_MEAN,
   .tolerance = 0.02,
