@@ -56,7 +56,7 @@ PROCESS(ou_score, "drift.ou_score", "Networks trained by score matching",
         arm_score);
 PROCESS(ou_control, "drift.ou_control", "Networks trained by the control objective for 2,400 steps or more",
         ".  The sign goes with the width: OU is behind at width 4 (+0.30), level at 16 and ahead at 64 (-0.25); after "
-        "600 steps it was behind at all of them",
+        "600 steps it was behind at 16 and 64",
         arm_control);
 
 static int arm_width(const tb_config *config) {
