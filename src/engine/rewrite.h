@@ -66,6 +66,11 @@ tb_status tb_rewrite_graph(tb_context *, const tb_graph *, size_t n_out, const u
 tb_status tb_hoist(tb_rewriter *, const tb_node *scan, const uint32_t *map, uint32_t results, const uint32_t *result,
                    bool *leaving, uint32_t *count, uint32_t *values);
 
+/* One step of making two loops one, where the larger takes all steps of the smaller (merge.c); *to is NULL where there
+ * are none. */
+tb_status tb_merge(tb_context *, const tb_graph *, size_t n_out, const uint32_t *outputs, uint32_t *outputs_new,
+                   tb_graph **to);
+
 /* One step of moving work from a reverse loop to the forward loop whose entries it reads (tape.c); *to is NULL where
  * there is nothing to move. */
 tb_status tb_tape(tb_context *, const tb_graph *, size_t n_out, const uint32_t *outputs, uint32_t *outputs_new,

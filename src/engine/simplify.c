@@ -250,13 +250,37 @@ static uint32_t depth_of(const tb_graph *graph) {
   return depth;
 }
 
-/* A rewriting hoists by one loop.  Tapes are laid until there is nothing left to move; then whatever nobody needs any
- * more goes. */
+/* Makes loops one until there are no more; *now, if it is not NULL, stands for the graph. */
+static tb_status merge_loops(tb_context *context, const tb_graph *graph, size_t n_out, uint32_t *found, tb_graph **now,
+                             bool *merged) {
+  tb_graph *next;
+  tb_status status;
+  *merged = false;
+  while ((status = tb_merge(context, *now ? *now : graph, n_out, found, found, &next)) == TB_OK && next) {
+    tb_graph_free(*now);
+    *now = next;
+    *merged = true;
+  }
+  return status;
+}
+
+/* Loops that are one become one, and again where rewriting has made their operands one.  A rewriting hoists by one
+ * loop. Tapes are laid until there is nothing left to move; then whatever nobody needs any more goes. */
 tb_status tb_simplify(tb_context *context, const tb_graph *graph, size_t n_out, const uint32_t *outputs,
                       uint32_t *outputs_new, tb_graph **simple) {
   uint32_t *found = tb_allocate(context, n_out + 1, sizeof *found);
   tb_graph *now = NULL, *next = NULL;
-  tb_status status = found ? tb_rewrite_graph(context, graph, n_out, outputs, NULL, NULL, found, &now) : TB_NO_MEMORY;
+  tb_status status = found ? TB_OK : TB_NO_MEMORY;
+  if (status == TB_OK && n_out)
+    memcpy(found, outputs, n_out * sizeof *found);
+  for (bool first = true, merged; status == TB_OK; first = false) {
+    status = merge_loops(context, graph, n_out, found, &now, &merged);
+    if (status != TB_OK || (!merged && !first))
+      break;
+    status = tb_rewrite_graph(context, now ? now : graph, n_out, found, NULL, NULL, found, &next);
+    tb_graph_free(now);
+    now = next;
+  }
   for (uint32_t depth = status == TB_OK ? depth_of(now) : 0; depth > 1 && status == TB_OK; depth--) {
     status = tb_rewrite_graph(context, now, n_out, found, NULL, NULL, found, &next);
     tb_graph_free(now);

@@ -39,10 +39,10 @@ static tb_status recurrent(void *user, tb_graph *g, tb_value step, size_t n_carr
 static tb_status compile_and_run(tb_context *context, tb_graph *g, tb_program_options options,
                                  const tb_value *outputs) {
   tb_program *program;
-  tb_status status = tb_program_new(context, g, 2, outputs, &options, &program);
-  double h[2 * ROWS] = { 1, 2 }, xs[6 * ROWS] = { 0 }, w[4] = { 1, 0, 0, 1 }, loss, gradient[4];
+  tb_status status = tb_program_new(context, g, 3, outputs, &options, &program);
+  double h[2 * ROWS] = { 1, 2 }, xs[6 * ROWS] = { 0 }, w[4] = { 1, 0, 0, 1 }, loss, gradient[4], tangent;
   if (status == TB_OK)
-    status = tb_program_run(program, 3, (const void *[]){ h, xs, w }, 2, (void *[]){ &loss, gradient });
+    status = tb_program_run(program, 3, (const void *[]){ h, xs, w }, 3, (void *[]){ &loss, gradient, &tangent });
   tb_text text = tb_text_new(context);
   if (status == TB_OK)
     status = tb_program_print(program, &text);
@@ -51,7 +51,7 @@ static tb_status compile_and_run(tb_context *context, tb_graph *g, tb_program_op
   return status;
 }
 
-/* A recurrent net with its gradient, under both executors, and in tiles of a row with next to no tape. */
+/* A recurrent net with its gradient and a tangent, under both executors, and in tiles of a row with next to no tape. */
 static tb_status whole_life(tb_context *context) {
   tb_graph *g;
   tb_status status = tb_graph_new(context, &g);
@@ -59,10 +59,11 @@ static tb_status whole_life(tb_context *context) {
     return status;
   tb_value h = tb_input(g, "h", TB_FLOAT64, 2, (size_t[]){ ROWS, 2 });
   tb_value xs = tb_input(g, "xs", TB_FLOAT64, 3, (size_t[]){ 3, ROWS, 2 });
-  tb_value w = tb_input(g, "w", TB_FLOAT64, 2, (size_t[]){ 2, 2 }), last, sums, outputs[2];
+  tb_value w = tb_input(g, "w", TB_FLOAT64, 2, (size_t[]){ 2, 2 }), last, sums, outputs[3];
   tb_scan(g, 3, false, recurrent, NULL, 1, &h, 1, &xs, 1, &w, &last, 1, &sums);
   outputs[0] = tb_add(g, tb_sum(g, sums), tb_reduce(g, TB_LOGSUMEXP, last, 3, false));
   tb_gradient(g, outputs[0], 1, &w, &outputs[1]);
+  tb_jvp(g, 1, outputs, 1, &w, &w, &outputs[2]);
   tb_text text = tb_text_new(context);
   status = tb_graph_status(g);
   if (status == TB_OK)
