@@ -117,8 +117,9 @@ static void add_summary(tb_text *page, const tb_source *source) {
   if (finished < source->n_runs)
     add_count(page, "plain warned", source->n_runs - finished, "run not finished", "runs not finished");
   tb_text_add(page, "<li class=\"plain\"><b>");
-  tb_write_number(page, seconds, 3);
-  tb_text_add(page, "</b> s of computing</li>\n</ul>\n");
+  const bool hours = seconds >= 7200, minutes = seconds >= 120;
+  tb_write_number(page, hours ? seconds / 3600 : minutes ? seconds / 60 : seconds, 3);
+  tb_text_format(page, "</b> %s of computing</li>\n</ul>\n", hours ? "hours" : minutes ? "minutes" : "s");
   if (fails == 0)
     return;
   tb_text_format(page, "<p class=\"failing\"><strong>%s:</strong> ",
