@@ -1,4 +1,5 @@
-/* Patterns: groups of nodes for which there is one kernel (attention, layer norm, two layers), found before units are made.
+/* Patterns: groups of nodes for which there is one kernel (attention, layer norm, two layers), found before units are
+ * made.
  *
  * A matcher starts from one node, walks to its operands and readers, and where all fits claims the nodes: what the
  * pattern yields is computed by one unit, what lies inside is not computed at all.  A node inside has no other readers

@@ -27,8 +27,8 @@ extern const tb_workload_record tb_workload_rollout, tb_workload_rollout64, tb_w
     tb_workload_dds_lgcp, tb_workload_transformer, tb_workload_transformer_published, tb_workload_lstm,
     tb_workload_mlp32, tb_workload_mlp32_seeds, tb_workload_mlp64, tb_workload_mlp1024, tb_workload_factorisation,
     tb_workload_factorisation64, tb_workload_completion, tb_workload_completion_natural,
-    tb_workload_completion_natural_d4, tb_workload_hvp,
-    tb_workload_hvp_many, tb_workload_natural_gradient_200, tb_workload_natural_gradient_500, tb_workload_flow,
-    tb_workload_svm, tb_workload_decode, tb_workload_icl_bayes, tb_workload_nuts_logistic;
+    tb_workload_completion_natural_d4, tb_workload_hvp, tb_workload_hvp_many, tb_workload_natural_gradient_200,
+    tb_workload_natural_gradient_500, tb_workload_flow, tb_workload_svm, tb_workload_decode, tb_workload_icl_bayes,
+    tb_workload_nuts_logistic;
 
 #endif
