@@ -87,6 +87,13 @@ static void turn_rows(size_t rows, size_t count, const real *a, size_t stride, r
 
 #define SHORT_ROWS(name, join, neutral)                                                                                \
   static void name(size_t rows, size_t count, const real *a, size_t stride, real *out) {                               \
+    if (rows == 1) { /* in the same order, so that a row's bits do not depend on its neighbours */                     \
+      vector only = spread(neutral);                                                                                   \
+      for (size_t j = 0; j < count; j++)                                                                               \
+        only = join(only, spread(a[j]));                                                                               \
+      out[0] = only[0];                                                                                                \
+      return;                                                                                                          \
+    }                                                                                                                  \
     real turned[SHORT * MAX_LANES] ALIGNED, result[MAX_LANES] ALIGNED;                                                 \
     turn_rows(rows, count, a, stride, turned);                                                                         \
     vector acc[WIDE];                                                                                                  \
@@ -146,7 +153,7 @@ COLUMNS(columns_min, smaller, INFINITE)
                    void *out_) {                                                                                       \
     const real *a = a_;                                                                                                \
     real *out = out_;                                                                                                  \
-    if (inner == 1 && stride_count == 1 && count <= SHORT && outer > 1) {                                              \
+    if (inner == 1 && stride_count == 1 && count <= SHORT) {                                                           \
       for (size_t o = 0; o < outer; o += MAX_LANES)                                                                    \
         low(outer - o < MAX_LANES ? outer - o : MAX_LANES, count, a + o * stride_outer, stride_outer, out + o);        \
       return;                                                                                                          \
