@@ -35,7 +35,8 @@ static uint64_t hash_bytes(uint64_t h, const void *data, size_t size) {
     h = hash_word(h, word);
   }
   word = 0;
-  memcpy(&word, p, size);
+  if (size) /* data may be NULL where there is none */
+    memcpy(&word, p, size);
   return hash_word(h, word);
 }
 
@@ -98,6 +99,13 @@ tb_status tb_rewrite_append(tb_rewriter *w, const tb_node *node, uint32_t count,
   if (!copy || !list)
     return TB_NO_MEMORY;
   *copy = *node;
+  if (node->place.file) { /* the graph it comes from may not live as long */
+    const char *last = w->to->count ? w->to->nodes[w->to->count - 1]->place.file : NULL;
+    copy->place.file =
+        last && strcmp(last, node->place.file) == 0 ? last : tb_arena_text(w->to->arena, node->place.file);
+    if (!copy->place.file)
+      return TB_NO_MEMORY;
+  }
   if (count)
     memcpy(list, operands, count * sizeof *list);
   copy->operands = list;
