@@ -305,15 +305,8 @@ tb_status tb_merge(tb_context *context, const tb_graph *graph, size_t n_out, con
     status = tb_graph_new(context, &l.w.to);
     if (status == TB_OK)
       status = write_all(&l);
-    for (size_t i = 0; i < n_out && status == TB_OK; i++)
-      outputs_new[i] = l.map[outputs[i]];
-    if (status != TB_OK) {
-      tb_graph_free(l.w.to);
-      l.w.to = NULL;
-    }
-    *to = l.w.to;
+    status = tb_rewrite_end(&l.w, status, l.map, n_out, outputs, outputs_new, to);
   }
-  tb_release(context, l.w.table);
   tb_arena_free(arena);
   return status;
 }

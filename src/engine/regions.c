@@ -506,15 +506,8 @@ tb_status tb_regions(tb_context *context, const tb_graph *graph, size_t n_out, c
     for (uint32_t i = 0; i < graph->count; i++)
       last = b.rows->stages[i] + 1 > last ? b.rows->stages[i] + 1 : last;
     status = assemble(&b, regions, tiles, large, last);
-    for (size_t i = 0; i < n_out && status == TB_OK; i++)
-      outputs_new[i] = b.map[outputs[i]];
-    if (status != TB_OK) {
-      tb_graph_free(b.w.to);
-      b.w.to = NULL;
-    }
-    *to = b.w.to;
+    status = tb_rewrite_end(&b.w, status, b.map, n_out, outputs, outputs_new, to);
   }
-  tb_release(context, b.w.table);
   tb_arena_free(b.arena);
   return status;
 }

@@ -131,6 +131,20 @@ tb_status tb_rewrite_append(tb_rewriter *w, const tb_node *node, uint32_t count,
   return TB_OK;
 }
 
+tb_status tb_rewrite_end(tb_rewriter *w, tb_status status, const uint32_t *map, size_t n_out, const uint32_t *outputs,
+                         uint32_t *outputs_new, tb_graph **to) {
+  for (size_t i = 0; i < n_out && status == TB_OK; i++)
+    outputs_new[i] = map[outputs[i]];
+  if (status != TB_OK) {
+    tb_graph_free(w->to);
+    w->to = NULL;
+  }
+  *to = w->to;
+  tb_release(w->context, w->table);
+  w->table = NULL;
+  return status;
+}
+
 /* ---- constants ---- */
 
 /* All elements of a constant node, in memory of the caller's. */

@@ -8,7 +8,7 @@
 typedef struct tb_rewriter {
   tb_context *context;
   tb_graph *to;
-  uint32_t *table; /* open addressing by content: index + 1; released by whoever made the rewriter */
+  uint32_t *table; /* open addressing by content: index + 1; tb_rewrite_end releases it */
   uint32_t table_size;
 } tb_rewriter;
 
@@ -20,6 +20,10 @@ static inline const tb_node *tb_rewritten(const tb_rewriter *w, uint32_t index) 
 tb_status tb_rewrite_append(tb_rewriter *, const tb_node *, uint32_t count, const uint32_t *operands, uint32_t *index);
 /* The same after constants are folded and the rules were asked. */
 tb_status tb_rewrite_node(tb_rewriter *, const tb_node *, uint32_t count, const uint32_t *operands, uint32_t *index);
+
+/* Ends a rewriting with its status so far: the outputs where the map leads and the graph, or NULL after a failure. */
+tb_status tb_rewrite_end(tb_rewriter *, tb_status, const uint32_t *map, size_t n_out, const uint32_t *outputs,
+                         uint32_t *outputs_new, tb_graph **to);
 
 /* A template of another operation with the shape of a node. */
 tb_node tb_shaped_like(const tb_node *, tb_op);

@@ -227,14 +227,7 @@ tb_status tb_rewrite_graph(tb_context *context, const tb_graph *from, size_t n_o
     status = rebuild(&w, from, needed, uses, spare, edit, map);
   if (status == TB_OK && edit && edit->source)
     status = add_known(&w, edit, map, outputs_new + n_out);
-  for (size_t i = 0; i < n_out && status == TB_OK; i++)
-    outputs_new[i] = map[outputs[i]];
-  if (status != TB_OK) {
-    tb_graph_free(w.to);
-    w.to = NULL;
-  }
-  *simple = w.to;
-  tb_release(context, w.table);
+  status = tb_rewrite_end(&w, status, map, n_out, outputs, outputs_new, simple);
   tb_arena_free(arena);
   return status;
 }

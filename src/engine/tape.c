@@ -244,14 +244,7 @@ tb_status tb_tape(tb_context *context, const tb_graph *graph, size_t n_out, cons
     status = l.map && l.tape ? tb_graph_new(context, &l.w.to) : TB_NO_MEMORY;
     if (status == TB_OK)
       status = lay_all(&l);
-    for (size_t i = 0; i < n_out && status == TB_OK; i++)
-      outputs_new[i] = l.map[outputs[i]];
-    if (status != TB_OK) {
-      tb_graph_free(l.w.to);
-      l.w.to = NULL;
-    }
-    *to = l.w.to;
-    tb_release(context, l.w.table);
+    status = tb_rewrite_end(&l.w, status, l.map, n_out, outputs, outputs_new, to);
   }
   tb_arena_free(arena);
   return status;
