@@ -9,6 +9,7 @@
 #include <base/utf8.h>
 
 #include <ctype.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,16 @@ static const struct {
   [TB_ARRAY_FLOAT32] = { "<f4", 4 },
   [TB_ARRAY_INT64] = { "<i8", 8 },
 };
+
+/* libzip learns what a source must be able to do when it opens its first archive, without a lock: another thread at the
+ * same moment may be given one that it may not write to (1.7.3). */
+static zip_t *open_archive(zip_source_t *source, int flags, zip_error_t *error) {
+  static pthread_mutex_t opening = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&opening);
+  zip_t *zip = zip_open_from_source(source, flags, error);
+  pthread_mutex_unlock(&opening);
+  return zip;
+}
 
 /* ---- writing ---- */
 
@@ -180,7 +191,7 @@ tb_status tb_npz_write(tb_context *context, const char *path, size_t count, cons
     goto done;
   source = zip_source_buffer_create(NULL, 0, 0, &error);
   if (source)
-    zip = zip_open_from_source(source, ZIP_TRUNCATE, &error);
+    zip = open_archive(source, ZIP_TRUNCATE, &error);
   if (!zip) {
     status = zip_failed(context, &error, path);
     goto done;
@@ -480,7 +491,7 @@ tb_status tb_npz_read(tb_context *context, tb_arena *arena, const char *path, si
   zip_source_t *source = size ? zip_source_buffer_create(bytes, size, 0, &error) : NULL;
   if (size == 0)
     zip_error_set(&error, ZIP_ER_NOZIP, 0);
-  if (source && !(zip = zip_open_from_source(source, ZIP_RDONLY, &error)))
+  if (source && !(zip = open_archive(source, ZIP_RDONLY, &error)))
     zip_source_free(source);
   if (!zip) {
     status = open_failed(context, path, &error);
